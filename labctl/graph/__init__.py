@@ -1,0 +1,1 @@
+"""Resource graphs as plain data: property values, the recorder, canonical form, differences, policy rules."""

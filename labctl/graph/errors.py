@@ -1,0 +1,34 @@
+"""What can go wrong while a program is recorded."""
+
+from __future__ import annotations
+
+__all__ = ["DuplicateResourceError", "GraphError", "ProgramError", "UnsupportedFeatureError"]
+
+
+class GraphError(Exception):
+    """The program's resource graph cannot be had."""
+
+
+class UnsupportedFeatureError(GraphError):
+    """The program uses something of Pulumi that the embedded engine does not have."""
+
+    def __init__(self, *, resource: str, feature: str, instead: str) -> None:
+        super().__init__(
+            f"{resource} uses {feature}, which the embedded engine does not support. {instead} "
+            "The official engine (pulumi up) runs it as it is."
+        )
+
+
+class DuplicateResourceError(GraphError):
+    """Two resources were registered under one URN."""
+
+    def __init__(self, urn: str) -> None:
+        super().__init__(f"two resources have the same URN {urn}; give one of them another name")
+
+
+class ProgramError(GraphError):
+    """The program itself raised an exception."""
+
+    def __init__(self, *, cause: BaseException, place: str) -> None:
+        super().__init__(f"the program failed at {place}: {type(cause).__name__}: {cause}")
+        self.cause = cause
