@@ -1,0 +1,1 @@
+"""The three providers the program needs: kubernetes (with helm releases), command, random."""

@@ -1,0 +1,88 @@
+"""The command provider: which type does what."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from labctl.engine.providers.base import Context, Created, Diff, Resource
+from labctl.engine.providers.properties import UnknownPropertyError, UnsupportedTypeError
+from labctl.graph.differences import differences
+
+from .exceptions import NotBuiltError
+from .local import LocalCommand
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from labctl.graph.values import Inputs
+
+__all__ = ["CommandFactory", "CommandProvider"]
+
+PROVIDER: Final = "pulumi:providers:command"
+LOCAL: Final = "command:local:Command"
+REMOTE: Final = frozenset({"command:remote:Command", "command:remote:CopyFile", "command:remote:CopyToRemote"})
+"""Types that reach hosts over SSH."""
+CONFIGURATION_KEYS: Final = frozenset({"version", "pluginDownloadURL", "__internal", "__pulumi-go-provider-version"})
+GO_PROVIDER_VERSION: Final = "1.2.0"
+"""Version of the framework that pulumi-command 1.2.1 is built with, as it notes in its own configuration."""
+HANDLERS: Final[Mapping[str, LocalCommand]] = {LOCAL: LocalCommand()}
+"""By type token."""
+
+
+class CommandProvider:
+    """The command provider; it has no configuration. Commands run on this machine."""
+
+    def check(self, resource: Resource, old: Resource | None) -> Inputs:
+        """Return the inputs as they are stored; raises `ProviderError` for a type or property there is not."""
+        del old
+        return _handler(resource.type).check(resource)
+
+    def diff(self, old: Resource, inputs: Inputs, context: Context) -> Diff:
+        """Return how the inputs differ from those of the last run."""
+        del context
+        return _handler(old.type).diff(old, inputs)
+
+    def create(self, resource: Resource, context: Context) -> Created:
+        """Run the command for a new resource; in a preview its output is unknown."""
+        return _handler(resource.type).create(resource, context)
+
+    def update(self, old: Resource, inputs: Inputs, context: Context) -> Created:
+        """Run the command for a changed resource; in a preview its output is unknown."""
+        return _handler(old.type).update(old, inputs, context)
+
+    def read(self, resource: Resource, context: Context) -> Created | None:
+        """Return the state's copy: what a command has done cannot be asked for (nor can the official provider)."""
+        del context
+        return Created(id=resource.id, outputs=resource.outputs, inputs=resource.inputs)
+
+    def delete(self, resource: Resource, context: Context) -> None:
+        """Run the command for a resource that goes."""
+        _handler(resource.type).delete(resource, context)
+
+
+class CommandFactory:
+    """Makes `CommandProvider`."""
+
+    def check_config(self, inputs: Inputs) -> Inputs:
+        """Return the provider resource's inputs as the official engine stores them; there is nothing to configure."""
+        for name in inputs:
+            if name not in CONFIGURATION_KEYS:
+                raise UnknownPropertyError(PROVIDER, name, CONFIGURATION_KEYS)
+        return {"__internal": {}, "__pulumi-go-provider-version": GO_PROVIDER_VERSION, **inputs}
+
+    def diff_config(self, old: Inputs, new: Inputs) -> Diff:
+        """Return the changed properties; none of them replaces a resource."""
+        return Diff(changes=differences(dict(old), dict(new)))
+
+    def configure(self, inputs: Inputs) -> CommandProvider:
+        """Return the provider."""
+        del inputs
+        return CommandProvider()
+
+
+def _handler(type_token: str) -> LocalCommand:
+    if type_token in REMOTE:
+        raise NotBuiltError(type_token, HANDLERS.keys())
+    if type_token not in HANDLERS:
+        raise UnsupportedTypeError(type_token, HANDLERS.keys())
+    return HANDLERS[type_token]

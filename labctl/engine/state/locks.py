@@ -1,0 +1,206 @@
+"""The lock on a stack, as the official engine takes it (``pkg/backend/diy/lock.go``): both respect the other's.
+
+A lock is a file with a random name; having one means: there was no other before writing it, and none after. It has no
+expiry. It goes when its process ends in any way that lets the process run code: normally, by an exception, by
+Ctrl-C, by SIGTERM. One that a killed process left behind is shown for what it is, and freed only on request.
+"""
+
+from __future__ import annotations
+
+import atexit
+import getpass
+import json
+import os
+import signal
+import socket
+import threading
+import uuid
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from .exceptions import StackLockedError, UnknownLockError
+from .resource import now
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from .bucket import Bucket
+
+__all__ = ["LockHolder", "StackLock"]
+
+CLOCK_TOLERANCE: Final = timedelta(seconds=2)
+"""How much later than its lock a process may seem to have started: /proc counts in ticks since boot."""
+FRACTION_DIGITS: Final = 6
+"""Microseconds: what Python reads of Go's nanoseconds."""
+TERMINATED: Final = 128 + signal.SIGTERM
+"""Exit status of a process ended by SIGTERM (POSIX shells)."""
+
+
+@dataclass(frozen=True)
+class LockHolder:
+    """Who holds, or has left behind, a lock."""
+
+    id: str
+    """What frees it, see `StackLock.release_other`."""
+    username: str
+    hostname: str
+    pid: int
+    since: datetime | None
+
+    @property
+    def dead(self) -> bool:
+        """Tell whether its process surely runs no more; unknown, so False, for one of another host."""
+        if self.hostname != socket.gethostname() or self.pid <= 0:
+            return False
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:
+            pass
+        started = _process_start(self.pid)
+        return started is not None and self.since is not None and started > self.since + CLOCK_TOLERANCE
+
+    def describe(self) -> str:
+        """Return one line: id, owner, host, process, age, and whether the process is gone."""
+        age = f", since {self.since:%Y-%m-%d %H:%M:%S} UTC ({_age(self.since)})" if self.since else ""
+        fate = "; that process no longer runs" if self.dead else ""
+        return f"lock {self.id} by {self.username}@{self.hostname} (pid {self.pid}){age}{fate}"
+
+
+def _age(since: datetime) -> str:
+    seconds = max(0, int((datetime.now(UTC) - since).total_seconds()))
+    for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if seconds >= size:
+            count = seconds // size
+            return f"{count} {unit}{'s' if count > 1 else ''} ago"
+    return f"{seconds} seconds ago"
+
+
+def _process_start(pid: int) -> datetime | None:
+    """Return when `pid` started, where the kernel tells (Linux: proc(5), field 22 of ``/proc/<pid>/stat``)."""
+    try:
+        ticks = int(Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19])
+        boot = next(
+            int(line.split()[1])
+            for line in Path("/proc/stat").read_text(encoding="utf-8").splitlines()
+            if line.startswith("btime ")
+        )
+    except (OSError, ValueError, IndexError, StopIteration):
+        return None
+    return datetime.fromtimestamp(boot + ticks / os.sysconf("SC_CLK_TCK"), UTC)
+
+
+class StackLock:
+    """The lock of one stack, not taken yet.
+
+    Parameters
+    ----------
+    bucket
+        Where the stack's state is.
+    stack
+        ``organization/<project>/<stack>``.
+    """
+
+    def __init__(self, bucket: Bucket, stack: str) -> None:
+        self.id = str(uuid.uuid4())
+        self._bucket = bucket
+        self._stack = stack
+        self._folder = f".pulumi/locks/{stack}"
+        self._held = False
+
+    def acquire(self) -> None:
+        """Hold the lock from now to `release`, or to the end of the process.
+
+        Raises
+        ------
+        StackLockedError
+            Others hold one; this one is not held then.
+        StateWriteError
+            The backend cannot be written.
+        """
+        self._refuse_others()
+        content = {"pid": os.getpid(), "username": _username(), "hostname": socket.gethostname(), "timestamp": now()}
+        self._bucket.write(f"{self._folder}/{self.id}.json", json.dumps(content, separators=(",", ":")).encode())
+        self._held = True
+        atexit.register(self.release)
+        _exit_on_sigterm()
+        try:
+            self._refuse_others()
+        except StackLockedError:
+            self.release()
+            raise
+
+    def release(self) -> None:
+        """Give the lock back; without one, nothing happens."""
+        if self._held:
+            self._held = False
+            atexit.unregister(self.release)
+            self._bucket.delete(f"{self._folder}/{self.id}.json")
+
+    def others(self) -> tuple[LockHolder, ...]:
+        """Return who else holds a lock on the stack."""
+        return tuple(self._read(key) for key in self._bucket.list(self._folder) if not key.endswith(f"/{self.id}.json"))
+
+    def release_other(self, lock_id: str) -> LockHolder:
+        """Free a lock that somebody else has left behind, and return whose it was.
+
+        Raises
+        ------
+        UnknownLockError
+            No such lock.
+        """
+        for holder in self.others():
+            if holder.id == lock_id:
+                self._bucket.delete(f"{self._folder}/{lock_id}.json")
+                return holder
+        raise UnknownLockError(self._stack, lock_id, [holder.id for holder in self.others()])
+
+    def _refuse_others(self) -> None:
+        if others := self.others():
+            raise StackLockedError(self._stack, others)
+
+    def _read(self, key: str) -> LockHolder:
+        lock_id = key.rpartition("/")[2].removesuffix(".json")
+        try:
+            stored = json.loads(self._bucket.read(key) or b"{}")
+            return LockHolder(
+                lock_id,
+                str(stored.get("username", "?")),
+                str(stored.get("hostname", "?")),
+                int(stored.get("pid", 0)),
+                _time(str(stored.get("timestamp", ""))),
+            )
+        except (ValueError, AttributeError):
+            return LockHolder(lock_id, "?", "?", 0, None)
+
+
+def _time(text: str) -> datetime | None:
+    """Read a time as Go writes it, nanoseconds cut to microseconds."""
+    date, dot, rest = text.partition(".")
+    if dot:
+        digits = rest.rstrip("Zz").partition("+")[0].partition("-")[0]
+        text = f"{date}.{digits[:FRACTION_DIGITS].ljust(FRACTION_DIGITS, '0')}{rest[len(digits) :]}"
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC)
+    except ValueError:
+        return None
+
+
+def _username() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
+
+
+def _exit_on_sigterm() -> None:
+    """Let SIGTERM end the process by an exception, so that the lock is released; a handler that is there stays."""
+    if threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _exit)
+
+
+def _exit(_signal: int, _frame: FrameType | None) -> None:
+    raise SystemExit(TERMINATED)
