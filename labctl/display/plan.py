@@ -1,0 +1,80 @@
+"""A preview as a tree by component, with every changed property."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import TYPE_CHECKING
+
+from rich.text import Text
+from rich.tree import Tree
+
+from labctl.engine.plan import Op
+from labctl.graph.goal import STACK_TYPE
+
+from .words import DOING, STYLES, SYMBOLS, change_lines, counts, title
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from rich.console import Console
+
+    from labctl.engine.plan import Step
+    from labctl.engine.report import Report
+
+__all__ = ["print_plan", "step_tree"]
+
+
+def step_tree(steps: Sequence[Step], heading: str) -> Tree:
+    """Return the changing `steps` under the components they belong to; components without a change are left out."""
+    by_urn = {step.urn: step for step in steps}
+    children: defaultdict[str, list[Step]] = defaultdict(list)
+    for step in steps:
+        children[_parent(step)].append(step)
+    wanted = _with_ancestors([step for step in steps if step.op is not Op.SAME], by_urn)
+    tree = Tree(Text(heading, style="bold"))
+
+    def grow(branch: Tree, parent: str) -> None:
+        for step in sorted(children[parent], key=lambda item: (item.type, item.urn)):
+            if step.urn in wanted:
+                grow(branch if step.type == STACK_TYPE else branch.add(_label(step)), step.urn)
+
+    roots = {_parent(step) for step in steps} - by_urn.keys()
+    for root in sorted(roots):
+        grow(tree, root)
+    return tree
+
+
+def _parent(step: Step) -> str:
+    state = step.new or step.old
+    return state.parent if state else ""
+
+
+def _with_ancestors(changing: Sequence[Step], by_urn: dict[str, Step]) -> set[str]:
+    wanted: set[str] = set()
+    for step in changing:
+        current: Step | None = step
+        while current is not None and current.urn not in wanted:
+            wanted.add(current.urn)
+            current = by_urn.get(_parent(current))
+    return wanted
+
+
+def _label(step: Step) -> Text:
+    label = Text(f"{SYMBOLS[step.op]} {title(step.urn, step.type)}", style=STYLES[step.op])
+    if step.op in DOING:
+        label.append(f"  {step.op.value}", style="dim")
+    if step.op in (Op.UPDATE, Op.REPLACE):
+        for line in change_lines(step):
+            label.append(f"\n  {line}", style="default")
+    return label
+
+
+def print_plan(console: Console, report: Report, heading: str) -> None:
+    """Print the plan in `report`: the tree of changes, failures, notes and the counts."""
+    steps = report.visible()
+    if any(step.op is not Op.SAME for step in steps):
+        console.print(step_tree(steps, heading), highlight=False)
+    words = {op: f"to {op.value}" for op in Op}
+    console.print(f"Resources: {counts(report.summary(), words)}", highlight=False)
+    for note in report.notes:
+        console.print(f"note: {note}", style="cyan", highlight=False, markup=False)

@@ -1,0 +1,89 @@
+"""What exists after `up`, and where to look at it."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter, defaultdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from labctl.engine.state import SIMULATED_KEY
+from labctl.graph.goal import PROVIDER_PREFIX, STACK_TYPE, urn_name
+from labctl.graph.values import Secret, as_mapping, redact
+
+from .words import short_type
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from labctl.engine.state import ResourceState, Snapshot
+    from labctl.lab import Lab
+
+__all__ = ["print_summary"]
+
+RELEASE_TYPE = "kubernetes:helm.sh/v3:Release"
+"""Type token of a Helm release."""
+
+
+def print_summary(console: Console, lab: Lab, snapshot: Snapshot) -> None:
+    """Print what exists by component, the releases, the outputs, and what to look at next."""
+    console.print(_components(lab, snapshot))
+    releases = [state for state in snapshot.resources if state.type == RELEASE_TYPE and not state.delete]
+    if releases:
+        console.print(_releases(releases))
+    for key, value in sorted(snapshot.outputs.items()):
+        text = "[secret]" if isinstance(value, Secret) else redact(value)
+        console.print(f"{key}: {text}", markup=False)
+    if lab.simulated:
+        _look_next(console, lab)
+
+
+def _components(lab: Lab, snapshot: Snapshot) -> Table:
+    owner: dict[str, str] = {}
+    kinds: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for state in snapshot.resources:
+        if state.delete or state.type == STACK_TYPE or state.type.startswith(PROVIDER_PREFIX):
+            continue
+        if not state.custom and state.parent not in owner:
+            owner[state.urn] = f"{short_type(state.type)} {urn_name(state.urn)}"
+            kinds[owner[state.urn]].update()
+            continue
+        name = owner.get(state.parent, "")
+        owner[state.urn] = name
+        if state.custom:
+            kinds[name][short_type(state.type).rsplit(":", 1)[-1]] += 1
+    table = Table("component", "resources", "of which", title=f"{lab.stack}: what exists", title_justify="left")
+    for name, counter in kinds.items():
+        listed = ", ".join(f"{count} {kind}" for kind, count in sorted(counter.items()))
+        table.add_row(name or "(stack)", str(sum(counter.values())), listed)
+    return table
+
+
+def _releases(releases: list[ResourceState]) -> Table:
+    table = Table("release", "namespace", "chart", "version", "state", title="Helm releases", title_justify="left")
+    for state in sorted(releases, key=lambda item: item.id):
+        recorded = state.outputs.get(SIMULATED_KEY) is True
+        status = as_mapping(state.outputs.get("status"))
+        word = "recorded, not installed: its chart cannot be reached from here" if recorded else status.get("status")
+        inputs = state.inputs
+        cells = (inputs.get("name"), inputs.get("namespace"), inputs.get("chart"), inputs.get("version"), word)
+        table.add_row(*(str(cell or "") for cell in cells))
+    return table
+
+
+def _look_next(console: Console, lab: Lab) -> None:
+    from labctl.control_plane.progress import silent  # noqa: PLC0415 - only a simulated lab pays for it
+    from labctl.embedded import control_plane_of  # noqa: PLC0415 - only a simulated lab pays for it
+
+    plane = control_plane_of(lab, silent).status()
+    kubeconfig = os.path.relpath(plane.kubeconfig, Path.cwd())
+    console.print(f"\nThe API server listens on {plane.server} (loopback only). To look at next:", markup=False)
+    for command, what in (
+        (f"kubectl --kubeconfig {kubeconfig} get nodes", "the lab's machines, simulated"),
+        (f"kubectl --kubeconfig {kubeconfig} get pods,pvc,networkpolicy -A", "what the lab runs and stores"),
+        (f"labctl preview --stack {lab.stack}", f"what an edit of Pulumi.{lab.stack}.yaml would change"),
+        (f"make down STACK={lab.stack}", "stop it; make up brings it back as it was"),
+    ):
+        console.print(f"  {command:<72} {what}", markup=False)

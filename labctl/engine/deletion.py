@@ -1,0 +1,149 @@
+"""Deletions: in the reverse order of need, in parallel, gated, recorded one by one."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from labctl.graph.goal import PROVIDER_PREFIX
+from labctl.graph.program import DEFAULT_PARALLEL
+
+from .errors import EngineError, ProtectedError, UnforeseenError
+from .plan import Op, Step, deletion_layers, needed_by
+from .providers.base import Context, Operation, ProviderError
+from .record import as_resource
+from .report import Failure
+from .state import StateError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Sequence
+
+    from .run import Run
+    from .state import PendingOperation, ResourceState
+
+__all__ = ["Deletions"]
+
+
+class Deletions:
+    """What one deployment deletes."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._live = [state for state in run.old.resources if not state.delete]
+        self._left_behind = [state for state in run.old.resources if state.delete]
+        self._replaced: list[ResourceState] = []
+        self._gone: set[str] = set()
+
+    def later(self, state: ResourceState) -> None:
+        """Delete `state` after the program has run: its successor exists already."""
+        self._replaced.append(state)
+
+    def now(self, state: ResourceState) -> None:
+        """Delete `state` at once, before its successor is made; raises what the provider raises."""
+        self._gone.add(state.urn)
+        if not self._run.preview:
+            self._delete(state, replacing=True, early=True)
+
+    def make_room(self, urn: str) -> None:
+        """Delete what earlier runs left behind of `urn`: the next one may be called the same."""
+        for state in [state for state in self._left_behind if state.urn == urn and not self._run.preview]:
+            self._left_behind.remove(state)
+            self._run.gate.check(state)
+            self._delete(state, replacing=True)
+
+    def run(self, keep: Collection[str]) -> None:
+        """Delete every old state whose URN is not in `keep`, and what replacements left behind."""
+        orphans = [state for state in self._live if state.urn not in keep and state.urn not in self._gone]
+        self._plan(orphans)
+        if self._run.preview:
+            return
+        failed: set[str] = set()
+        with ThreadPoolExecutor(max_workers=DEFAULT_PARALLEL, thread_name_prefix="deletion") as pool:
+            for layer in deletion_layers([*orphans, *self._replaced, *self._left_behind]):
+                free = [state for state in layer if not self._run.cancelled.is_set() and state.urn not in failed]
+                for state, survived in zip(free, pool.map(self._attempt, free), strict=True):
+                    if survived:
+                        failed |= {state.urn} | needed_by(state)  # what it needs must outlive it
+                failed |= {item for state in layer if state.urn in failed for item in needed_by(state)}
+
+    def _plan(self, orphans: Sequence[ResourceState]) -> None:
+        """Report the deletions as steps; in a preview, also what would stop them."""
+        for state in [state for layer in deletion_layers(orphans) for state in layer]:
+            hidden = state.type.startswith(PROVIDER_PREFIX) and not state.parent
+            self._run.report.add(Step(op=Op.DELETE, urn=state.urn, old=state, detailed=False, hidden=hidden))
+            if self._run.preview and state.protect:
+                self._run.report.fail(Failure(state.urn, str(ProtectedError(state.urn)), ProtectedError(state.urn)))
+
+    def _attempt(self, state: ResourceState) -> bool:
+        """Delete `state`; True when it is still there, with the reason reported."""
+
+        def delete() -> None:
+            self._run.gate.check(state)
+            self._delete(state, replacing=state in self._replaced or state.delete)
+
+        return not self._succeeds(state.urn, delete)
+
+    def _succeeds(self, urn: str, action: Callable[[], None]) -> bool:
+        """Run `action` and tell whether it succeeded; why not is reported."""
+        try:
+            action()
+        except (ProviderError, EngineError, StateError) as error:
+            self._run.report.fail(Failure(urn, str(error), error))
+            return False
+        except Exception as error:  # noqa: BLE001 - a mistake of ours must not lose the other resources' states
+            unforeseen = UnforeseenError(error)
+            self._run.report.fail(Failure(urn, str(unforeseen), unforeseen))
+            return False
+        return True
+
+    def _delete(self, state: ResourceState, *, replacing: bool, early: bool = False) -> None:
+        """Delete `state` and record it; `early` when its successor is still to be made."""
+        if state.protect and not replacing:
+            raise ProtectedError(state.urn)
+        if not state.custom or state.type.startswith(PROVIDER_PREFIX) or state.pending_replacement:
+            self._run.record.forget(state)
+            return
+        step = Step(op=Op.DELETE, urn=state.urn, old=state, detailed=False)
+        self._run.listener.started(step)
+        began = time.monotonic()
+        begun = self._run.record.begin(Operation.DELETING, state)
+        try:
+            if not state.retain_on_delete:
+                self._provider_delete(state)
+        except ProviderError as error:
+            self._run.record.failed(begun)
+            self._run.listener.finished(step, time.monotonic() - began, Failure(state.urn, str(error), error))
+            raise
+        self._run.record.done(begun, None, replacing=early)
+        self._run.listener.finished(step, time.monotonic() - began, None)
+
+    def settle(self, urns: Collection[str]) -> None:
+        """Deal with what an earlier run was cut off at and this program has no more: half-made resources are deleted.
+
+        In a preview nothing is asked: the next `up` does it.
+        """
+        left: Sequence[PendingOperation] = () if self._run.preview else self._run.old.pending_operations
+        for pending in left:
+            if pending.resource.urn in urns and pending.operation is Operation.CREATING:
+                self._succeeds(pending.resource.urn, partial(self._unmake, pending.resource))
+
+    def _unmake(self, state: ResourceState) -> None:
+        """Delete what a cut-off creation has left, if it has left anything."""
+        provider = self._run.providers.get(state.provider)
+        context = Context(interrupted=Operation.CREATING, cancelled=self._run.cancelled)
+        found = provider.read(as_resource(state), context)
+        if found is not None and found.id:
+            provider.delete(as_resource(replace(state, id=found.id, outputs=found.outputs)), context)
+        self._run.record.resolve(state.urn)
+
+    def _provider_delete(self, state: ResourceState) -> None:
+        timeouts = state.custom_timeouts
+        context = Context(
+            timeout_seconds=timeouts.delete_seconds if timeouts else None,
+            report=lambda message: self._run.listener.progressed(state.urn, message),
+            cancelled=self._run.cancelled,
+        )
+        self._run.providers.get(state.provider).delete(as_resource(state), context)
