@@ -1,0 +1,388 @@
+"""One embedded control plane: a real API server with its controllers, on loopback, with its data in one directory."""
+
+import contextlib
+import hashlib
+import ipaddress
+import json
+import shutil
+import tempfile
+import time
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from .cache import exclusive_lock, full_disk_told, require_space, require_supported_platform
+from .client import ApiClient, tls_context
+from .components import CONTROLLERS, ComponentSpec, Layout, Networks, component_specs
+from .errors import (
+    ApiRequestError,
+    DamagedDataError,
+    InvalidNetworkError,
+    NetworkChangedError,
+    NodesNotReadyError,
+    NotRunningError,
+)
+from .health import await_health, is_well, still_unwell
+from .kubeconfig import KubeconfigUser, kubeconfig_text
+from .kwok import kwok_configuration
+from .nodes import CONCURRENCY, NodeChanges, SimulatedNode, reconcile, unready
+from .obtain import Toolbox
+from .pins import CONTROL_PLANE_TOOLS, tool_pin
+from .pki import control_plane_requests, ensure_pki, write_private
+from .ports import LOOPBACK, PortUse, keep_ports, read_ports
+from .processes import ProcessRecord, ProcessTable, memory_bytes
+from .progress import Progress, silent
+from .simulation import install_simulation
+
+__all__ = ["ComponentStatus", "ControlPlane", "ControlPlaneStatus"]
+
+NEEDED_DATA_BYTES = 512 << 20
+"""Room asked for before a start: etcd allocates two 64 MB log segments at once, then there is the data and the logs."""
+
+GRACE_SECONDS = 5.0
+"""Between SIGTERM and SIGKILL. All end within 1.5 s, but for an API server that others watch: it waits for them for a
+minute, and being killed costs it nothing, since what it has answered is in etcd."""
+
+READY_POLL_SECONDS = 0.1
+"""Between two lists of the nodes while they become Ready."""
+
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""PATH of the components. They inherit nothing else from whoever starts them either: ETCD_* or a proxy would count."""
+
+_DATA = "the control plane's data"
+
+_KUBECONFIGS = {
+    "controller-manager": "system:kube-controller-manager",
+    "scheduler": "system:kube-scheduler",
+    "kwok": "labctl-kwok",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComponentStatus:
+    """One process of a control plane, as it is now."""
+
+    name: str
+    version: str
+    """The pinned one; a program taken from PATH may differ in its patch level."""
+    pid: int | None
+    """None: not running."""
+    healthy: bool
+    memory_bytes: int
+    log: Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class ControlPlaneStatus:
+    """A control plane, as it is now."""
+
+    name: str
+    """Of its cluster and of the context in its kubeconfig."""
+    directory: Path
+    kubeconfig: Path
+    server: str | None
+    """Address of the API server; None before the first start."""
+    components: tuple[ComponentStatus, ...]
+
+    @property
+    def running(self) -> bool:
+        """Whether every component runs and says it is well."""
+        return all(component.healthy for component in self.components)
+
+
+class ControlPlane:
+    """A control plane and its data; starting it twice is starting it once.
+
+    Parameters
+    ----------
+    directory
+        Where all its data is and stays: ``.lab/<stack>/control-plane``.
+    kubeconfig
+        Written at every start, mode 0600: administrator of the whole cluster.
+    pod_network, service_network
+        IPv4 networks in CIDR notation; fixed with the data.
+    progress
+        Told of every step that takes time.
+    """
+
+    def __init__(
+        self, directory: Path, *, kubeconfig: Path, pod_network: str, service_network: str, progress: Progress = silent
+    ) -> None:
+        self.directory = directory.absolute()
+        self.kubeconfig = kubeconfig.absolute()
+        self._networks = Networks(pods=pod_network, services=service_network)
+        self._service_address = str(_network("service", service_network)[1])
+        _network("pod", pod_network)
+        self._progress = progress
+        self._layout = Layout(self.directory)
+        self._table = ProcessTable(directory=self.directory, records=self._layout.records, logs=self._layout.logs)
+
+    @property
+    def name(self) -> str:
+        """Name of the cluster and of the context in the kubeconfig: ``lab-<stack>``, whatever port it listens on."""
+        stack = self.directory.parent.name if self.directory.name == "control-plane" else self.directory.name
+        return f"lab-{stack}"
+
+    def start(self) -> ControlPlaneStatus:
+        """Return with every component running, well, and as it should be; what runs already and is so is left running.
+
+        Interrupted at any moment, the next start goes on from there. Missing programs are obtained first.
+
+        Raises
+        ------
+        ControlPlaneError
+            Everything in `errors`: each names what, where and what to do.
+        """
+        require_supported_platform()
+        if self.is_running():
+            return self.status()
+        self.directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with self._lock("starting"), full_disk_told(_DATA, self.directory, NEEDED_DATA_BYTES):
+            self._start()
+        return self.status()
+
+    def is_running(self) -> bool:
+        """Return whether every component runs as it should and is well, within milliseconds."""
+        ports = read_ports(self._layout.ports)
+        if set(ports) != set(PortUse) or not self.kubeconfig.exists() or not self._same_networks():
+            return False
+        specs = component_specs(self._layout, ports, self._networks)
+        return all(self._runs(spec) and is_well(spec.health, self._layout) for spec in specs.values())
+
+    def stop(self) -> tuple[str, ...]:
+        """Return with none of its processes running; the data stays. Returns the names of those that were running.
+
+        Raises
+        ------
+        ProcessSurvivedError
+            One does not even end when killed.
+        """
+        require_supported_platform()
+        if not self.directory.exists():
+            return ()
+        with self._lock("stopping"):
+            return self._stop()
+
+    def wipe(self) -> None:
+        """Return with no process, no data and no kubeconfig of this control plane left."""
+        require_supported_platform()
+        if self.directory.exists():
+            with self._lock("removing"):
+                self._stop()
+                # By name: a directory given by mistake loses nothing else.
+                for path in (
+                    self._layout.pki,
+                    self._layout.config,
+                    self._layout.etcd,
+                    self._layout.logs,
+                    self._layout.records,
+                ):
+                    if path.exists():
+                        shutil.rmtree(path)
+                for path in (self._layout.ports, self._layout.networks):
+                    path.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    self.directory.rmdir()
+        self.kubeconfig.unlink(missing_ok=True)
+
+    def status(self) -> ControlPlaneStatus:
+        """Return what runs and how well, started or not."""
+        ports = read_ports(self._layout.ports)
+        complete = set(ports) == set(PortUse)
+        specs = component_specs(self._layout, ports, self._networks) if complete else {}
+        return ControlPlaneStatus(
+            name=self.name,
+            directory=self.directory,
+            kubeconfig=self.kubeconfig,
+            server=f"https://{LOOPBACK}:{ports[PortUse.API_SERVER]}" if complete else None,
+            components=tuple(self._component_status(name, specs.get(name)) for name in CONTROL_PLANE_TOOLS),
+        )
+
+    def reconcile_nodes(self, nodes: Sequence[SimulatedNode], *, ready_seconds: float = 60.0) -> NodeChanges:
+        """Return with exactly these simulated nodes in the cluster, all Ready; nodes of others are left alone.
+
+        Labels are applied server-side by a field manager of their own; taints are set when a node is created and belong
+        to whoever changes them afterwards; capacity goes through the status, as a kubelet's does.
+
+        Parameters
+        ----------
+        ready_seconds
+            How long to wait for kwok to make them Ready; 0: not at all.
+
+        Raises
+        ------
+        NotRunningError, ForeignNodeError, NodesNotReadyError, ApiRequestError
+            Each names what to do; after the last two a second call goes on.
+        """
+        with self._client(connections=CONCURRENCY) as client:
+            try:
+                client.request("GET", "/readyz")
+            except ApiRequestError as error:
+                raise NotRunningError(directory=self.directory) from error
+            changes = reconcile(client, nodes)
+            deadline = time.monotonic() + ready_seconds
+            waiting = tuple(node.name for node in nodes)
+            while ready_seconds and (waiting := unready(client, waiting)):
+                if time.monotonic() > deadline:
+                    log = self._table.log_of("kwok")
+                    raise NodesNotReadyError(waiting=waiting, total=len(nodes), seconds=ready_seconds, log=log)
+                time.sleep(READY_POLL_SECONDS)
+        return changes
+
+    @contextmanager
+    def _lock(self, doing: str) -> Generator[None]:
+        with exclusive_lock(self._layout.lock, progress=self._progress, waiting_for=f"{doing} {self.name}"):
+            yield
+
+    def _client(self, connections: int) -> ApiClient:
+        ports = read_ports(self._layout.ports)
+        if PortUse.API_SERVER not in ports or not (self._layout.pki / "admin.crt").exists():
+            raise NotRunningError(directory=self.directory)
+        context = tls_context(authority=self._layout.pki / "ca.crt", client=self._layout.certificate("admin"))
+        return ApiClient(
+            server=f"https://{LOOPBACK}:{ports[PortUse.API_SERVER]}", context=context, connections=connections
+        )
+
+    def _start(self) -> None:
+        require_space(_DATA, self.directory, NEEDED_DATA_BYTES)
+        self._keep_networks()
+        tools = Toolbox().obtain(CONTROL_PLANE_TOOLS, self._progress)
+        ports = keep_ports(self._layout.ports, in_use_by_us=self._ports_in_use(), progress=self._progress)
+        made = ensure_pki(self._layout.pki, control_plane_requests(self._service_address))
+        self._write_configuration(ports)
+        specs = component_specs(self._layout, ports, self._networks)
+        outdated = [
+            name for name, spec in specs.items() if self._table.find(name, self._progress) and not self._runs(spec)
+        ]
+        if outdated:
+            self._progress(
+                f"restarting {', '.join(outdated)}: {'certificates renewed' if made else 'settings changed'}"
+            )
+            self._table.end(reversed(outdated), grace_seconds=GRACE_SECONDS, progress=self._progress)
+        self._progress(f"starting {self.name}")
+        self._bring_up([specs["etcd"], specs["kube-apiserver"]], tools)
+        if not self._runs(specs["kwok"]):
+            self._prepare_for_kwok()
+        self._bring_up([specs[name] for name in CONTROLLERS], tools)
+
+    def _bring_up(self, specs: Sequence[ComponentSpec], tools: Mapping[str, Path]) -> None:
+        """Return with these running and well: the missing started all at once, those that hang started again."""
+        there = [spec for spec in specs if self._table.find(spec.name, self._progress)]
+        for spec in specs:
+            if spec not in there:
+                self._launch(spec, tools[spec.name])
+        hanging = still_unwell(there, self._layout)
+        if hanging:
+            names = [spec.name for spec in hanging]
+            self._progress(f"restarting {', '.join(names)}: running, but not answering")
+            self._table.end(names, grace_seconds=1, progress=self._progress)
+            for spec in hanging:
+                self._launch(spec, tools[spec.name])
+        await_health(specs, self._layout, self._table, self._progress)
+
+    def _launch(self, spec: ComponentSpec, executable: Path) -> None:
+        home = self._layout.config
+        environment = {"PATH": SYSTEM_PATH, "HOME": str(home), "TMPDIR": tempfile.gettempdir(), "LANG": "C.UTF-8"}
+        command = (str(executable), *spec.arguments)
+        self._table.launch(spec.name, command, environment=environment, fingerprint=_fingerprint(spec))
+
+    def _runs(self, spec: ComponentSpec) -> ProcessRecord | None:
+        """Return the component's process if it runs and would be started the same way now."""
+        record = self._table.find(spec.name, self._progress)
+        return record if record is not None and record.fingerprint == _fingerprint(spec) else None
+
+    def _stop(self) -> tuple[str, ...]:
+        ended = self._table.end(reversed(CONTROLLERS), grace_seconds=GRACE_SECONDS, progress=self._progress)
+        # The API server before etcd: it finishes what it was asked, and etcd must be there for that.
+        ended += self._table.end(["kube-apiserver"], grace_seconds=GRACE_SECONDS, progress=self._progress)
+        return ended + self._table.end(["etcd"], grace_seconds=GRACE_SECONDS, progress=self._progress)
+
+    def _component_status(self, name: str, spec: ComponentSpec | None) -> ComponentStatus:
+        record = self._table.find(name, self._progress)
+        return ComponentStatus(
+            name=name,
+            version=tool_pin(name).version,
+            pid=record.pid if record else None,
+            healthy=record is not None and spec is not None and is_well(spec.health, self._layout),
+            memory_bytes=memory_bytes(record.pid) if record else 0,
+            log=self._table.log_of(name),
+        )
+
+    def _ports_in_use(self) -> dict[PortUse, int]:
+        """Return the kept ports of the components that run now."""
+        kept = read_ports(self._layout.ports)
+        running = {name for name in CONTROL_PLANE_TOOLS if self._table.find(name, self._progress)}
+        owner = {use: "etcd" if use is PortUse.ETCD_PEER else use.value for use in PortUse}
+        return {use: port for use, port in kept.items() if owner[use] in running}
+
+    def _prepare_for_kwok(self) -> None:
+        with self._client(connections=1) as client:
+            install_simulation(client)
+            # The leases of the kwok that is gone: a new one would wait for each to run out.
+            client.request(
+                "DELETE", "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases", missing_is_fine=True
+            )
+
+    def _write_configuration(self, ports: Mapping[PortUse, int]) -> None:
+        self._layout.config.mkdir(parents=True, exist_ok=True, mode=0o700)
+        server = f"https://{LOOPBACK}:{ports[PortUse.API_SERVER]}"
+        for name, user in _KUBECONFIGS.items():
+            write_private(self._layout.config / f"{name}.kubeconfig", self._kubeconfig(name, user, server))
+        kwok = kwok_configuration(pod_network=self._networks.pods, port=ports[PortUse.KWOK])
+        write_private(self._layout.config / "kwok.yaml", kwok.encode())
+        self.kubeconfig.parent.mkdir(parents=True, exist_ok=True)
+        write_private(self.kubeconfig, self._kubeconfig("admin", f"{self.name}-admin", server))
+
+    def _kubeconfig(self, certificate: str, user: str, server: str) -> bytes:
+        path, key = self._layout.certificate(certificate)
+        authority = (self._layout.pki / "ca.crt").read_bytes()
+        owner = KubeconfigUser(name=user, certificate=path.read_bytes(), key=key.read_bytes())
+        return kubeconfig_text(cluster=self.name, server=server, authority=authority, user=owner).encode()
+
+    def _kept_networks(self) -> Networks | None:
+        try:
+            return Networks(**json.loads(self._layout.networks.read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            return None
+        except (ValueError, TypeError) as error:
+            raise DamagedDataError(path=self._layout.networks, reason=str(error)) from error
+
+    def _same_networks(self) -> bool:
+        return self._kept_networks() == self._networks
+
+    def _keep_networks(self) -> None:
+        kept = self._kept_networks()
+        if kept is None:
+            write_private(
+                self._layout.networks,
+                json.dumps({"pods": self._networks.pods, "services": self._networks.services}).encode(),
+            )
+            return
+        for which, old, new in (
+            ("service", kept.services, self._networks.services),
+            ("pod", kept.pods, self._networks.pods),
+        ):
+            if old != new:
+                raise NetworkChangedError(directory=self.directory, which=which, kept=old, wanted=new)
+
+
+def _network(which: str, value: str) -> tuple[ipaddress.IPv4Network, ipaddress.IPv4Address]:
+    """Return an IPv4 network and its first usable address."""
+    try:
+        network = ipaddress.IPv4Network(value)
+    except ValueError as error:
+        raise InvalidNetworkError(which=which, value=value, reason=str(error)) from error
+    if network.prefixlen > 24:  # noqa: PLR2004 - 256 addresses are few even for a test
+        raise InvalidNetworkError(which=which, value=value, reason="it has fewer than 256 addresses (/24)")
+    return network, network.network_address + 1
+
+
+def _fingerprint(spec: ComponentSpec) -> str:
+    """Return a digest of everything that decides how a component runs: version, arguments, the files it reads."""
+    digest = hashlib.sha256(tool_pin(spec.name).version.encode())
+    for argument in spec.arguments:
+        digest.update(b"\0" + argument.encode())
+    for path in spec.inputs:
+        digest.update(b"\0" + (path.read_bytes() if path.exists() else b""))
+    return digest.hexdigest()

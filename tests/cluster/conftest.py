@@ -1,0 +1,92 @@
+"""A real control plane for the tests of this folder: one per test run, however many workers it has."""
+
+import contextlib
+import fcntl
+import os
+import sys
+import uuid
+from collections.abc import Callable, Generator, Mapping
+from pathlib import Path
+
+import pytest
+from cluster_api import Api, make_plane
+
+from labctl.control_plane import ControlPlane, SimulatedNode
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test of this folder as one that needs the embedded control plane."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.is_relative_to(here):
+            item.add_marker(pytest.mark.cluster)
+
+
+@pytest.fixture(scope="session")
+def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Generator[ControlPlane]:
+    """A running control plane, shared by all workers of a test run: name what you create after `namespace`."""
+    base = tmp_path_factory.getbasetemp()
+    directory = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
+    directory.mkdir(exist_ok=True)
+    plane = make_plane(directory)
+    with (directory / "users").open("ab") as users:
+        # Starting is idempotent; what needs care is that the last one out, and only that one, removes it.
+        fcntl.flock(users, fcntl.LOCK_SH)
+        try:
+            plane.start()
+            yield plane
+        finally:
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                plane.wipe()
+
+
+@pytest.fixture(scope="session")
+def api(control_plane: ControlPlane) -> Api:
+    return Api(control_plane)
+
+
+@pytest.fixture
+def namespace(control_plane: ControlPlane) -> Generator[str]:
+    """A name no other test uses; a namespace of it is deleted after the test."""
+    name = f"t-{uuid.uuid4().hex[:10]}"
+    yield name
+    Api(control_plane).delete(f"/api/v1/namespaces/{name}")
+
+
+@pytest.fixture
+def own_plane(tmp_path: Path) -> Generator[ControlPlane]:
+    """A control plane of the test's own, not started, gone after the test."""
+    plane = make_plane(tmp_path / "own")
+    yield plane
+    plane.wipe()
+
+
+@pytest.fixture
+def other_plane(tmp_path: Path) -> Generator[ControlPlane]:
+    """A second control plane of the test's own."""
+    plane = make_plane(tmp_path / "other")
+    yield plane
+    plane.wipe()
+
+
+@pytest.fixture
+def figure() -> Callable[[str], None]:
+    """Note a measured figure: shown with -s or -rP."""
+
+    def note(line: str) -> None:
+        sys.stdout.write(f"{line}\n")
+
+    return note
+
+
+@pytest.fixture
+def gpu_node() -> Callable[..., SimulatedNode]:
+    """Make a node like the lab's GPU hosts."""
+
+    def make(name: str, *, slices: Mapping[str, str] | None = None, **labels: str) -> SimulatedNode:
+        capacity = {"cpu": "32", "memory": "256Gi", "pods": "110", "ephemeral-storage": "400Gi"}
+        named = {key.replace("_", "-"): value for key, value in labels.items()}
+        return SimulatedNode(name=name, address="10.1.2.3", labels=named, capacity={**capacity, **(slices or {})})
+
+    return make
