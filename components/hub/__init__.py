@@ -1,0 +1,1 @@
+"""The lab's front door: JupyterHub by Zero to JupyterHub's chart."""

@@ -1,0 +1,77 @@
+"""Failures of the hub's configuration."""
+
+from components.errors import ConfigurationError
+
+__all__ = [
+    "CullingIntervalError",
+    "GroupsClaimError",
+    "GuaranteeAboveLimitError",
+    "MissingClientSecretError",
+    "NobodyAllowedError",
+    "ProviderFilterError",
+    "UnofferedSliceError",
+]
+
+
+class NobodyAllowedError(ConfigurationError):
+    """A hub that nobody may enter: JupyterHub 5 lets nobody in unless told otherwise."""
+
+    def __init__(self, *ways: str) -> None:
+        super().__init__(
+            what="nobody is allowed to sign in", remedy=f"give one of {', '.join(ways)}, or set everyone: true"
+        )
+
+
+class ProviderFilterError(ConfigurationError):
+    """Everybody allowed beside a narrower choice, which would then mean nothing."""
+
+    def __init__(self, *given: str) -> None:
+        super().__init__(
+            what=f"everyone: true makes {', '.join(given)} meaningless", remedy="drop everyone, or drop the others"
+        )
+
+
+class GroupsClaimError(ConfigurationError):
+    """Groups are allowed, but nothing says who is in them."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            what="groups may sign in, but no claim tells them", remedy="set groupsClaim to the claim's name"
+        )
+
+
+class GuaranteeAboveLimitError(ConfigurationError):
+    """A profile is guaranteed more than it may use."""
+
+    def __init__(self, *, quantity: str, guarantee: object, limit: object) -> None:
+        super().__init__(
+            what=f"the guarantee of {guarantee} {quantity} is above the limit of {limit}",
+            remedy=f"guarantee at most {limit}",
+        )
+
+
+class CullingIntervalError(ConfigurationError):
+    """A cull that looks less often than it allows servers to be idle."""
+
+    def __init__(self, every: object, idle: object) -> None:
+        super().__init__(
+            what=f"idle servers are looked for every {every}, later than the {idle} they may be idle",
+            remedy=f"look at least every {idle}",
+        )
+
+
+class UnofferedSliceError(LookupError):
+    """A profile's slice that no GPU offers, used although the checks refused it."""
+
+    def __init__(self, slug: str, slice_name: str) -> None:
+        super().__init__(f"hub.profiles: {slug} asks for the GPU slice {slice_name}, which nobody offers")
+
+
+class MissingClientSecretError(LookupError):
+    """A sign-in with a provider, without the client secret it issued."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "hub.authentication.clientSecret: its configuration key has no value; "
+            "set it by pulumi config set --secret KEY"
+        )

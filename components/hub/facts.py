@@ -1,0 +1,51 @@
+"""What the hub's plan knows beside its section: names of what other components made, as plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from components.gpu.slices import Slice
+    from components.images import ImageReference
+    from components.storage.plan import SharedMount
+
+__all__ = ["HubFacts", "RouteTarget"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RouteTarget:
+    """The Gateway listener the hub's route attaches to."""
+
+    gateway: str
+    namespace: str
+    listener: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class HubFacts:
+    """Everything around the hub that its chart values name."""
+
+    home_class: str
+    """StorageClass of homes and of the hub's database."""
+    secret: str
+    """Secret with the hub's own keys, in the chart's names."""
+    client_secret: str | None = None
+    """Secret with the provider's client secret; None without a provider."""
+    hostname: str | None = None
+    """Public DNS name; None where nothing is published."""
+    route: RouteTarget | None = None
+    volumes: Sequence[SharedMount] = ()
+    """What every user's server mounts beside its home."""
+    services_priority: str | None = None
+    """PriorityClass of hub and proxy; None for the cluster's default."""
+    servers_priority: str | None = None
+    """PriorityClass of users' servers; None for the cluster's default."""
+    images: Mapping[str, ImageReference] = field(default_factory=dict[str, "ImageReference"])
+    """Pinned images by name."""
+    slices: Sequence[Slice] = ()
+    """What the GPUs offer."""
+    is_simulated: bool = False
+    """Whether nodes have no container runtime: no image is ever pulled."""

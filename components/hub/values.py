@@ -1,0 +1,323 @@
+"""Hub section and facts -> values of Zero to JupyterHub's chart. No secret is among them: Secrets are named."""
+
+from __future__ import annotations
+
+import html
+from importlib.resources import files
+from typing import TYPE_CHECKING
+
+from .config import HomeKey
+from .profiles import profile_groups, profile_list
+from .signin import CLIENT_SECRET_VARIABLE, account_key, authenticator_config
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from components.images import ImageReference
+    from components.model import Value
+
+    from .config import HubConfig
+    from .facts import HubFacts
+
+__all__ = ["CLIENT_SECRET_KEY", "SECTIONS", "hub_values"]
+
+CLIENT_SECRET_KEY = "client-secret"  # noqa: S105 - the key's name
+"""Key of the provider's client secret in its Secret."""
+SERVER_UID = 1000
+"""User id of a server's processes: ``jovyan`` in Jupyter's images (docker-stacks, ``NB_UID``)."""
+SERVER_GID = 100
+"""Group id of a server's processes and volumes: ``users`` in Jupyter's images (docker-stacks, ``NB_GID``)."""
+CULL_CONCURRENCY = 10
+"""Servers the culler stops at once; the chart's default, which spares the API server."""
+MODULE = "lab_hub"
+"""Module of ours the hub imports; it lies beside the chart's own configuration, which is on the path."""
+CONFIGURATION_FOLDER = "/usr/local/etc/jupyterhub"
+"""Where the chart mounts the hub's configuration (``hub/deployment.yaml``)."""
+
+_CALL = f"""\
+from {MODULE} import configure
+from z2jh import get_config
+
+configure(c, get_config("custom.lab"))
+"""
+"""What the hub runs once the chart has configured it; ``z2jh`` is the chart's own module."""
+
+_CHART_IMAGES = {
+    "k8s-hub": ("hub",),
+    "configurable-http-proxy": ("proxy", "chp"),
+    "k8s-image-awaiter": ("prePuller", "hook"),
+    "pause": ("prePuller", "pause"),
+}
+"""The chart's own images by pin name, and where its values take them."""
+
+SECTIONS = (
+    "hub",
+    "proxy",
+    "singleuser",
+    "cull",
+    "scheduling",
+    "prePuller",
+    "httpRoute",
+    "ingress",
+    "custom",
+)
+"""Top-level keys of the values, always all present."""
+
+
+def hub_values(config: HubConfig, facts: HubFacts) -> Mapping[str, Mapping[str, Value]]:
+    """Return the chart's values, by top-level key.
+
+    Parameters
+    ----------
+    config
+        Hub section; checked.
+    facts
+        Names of what is around the hub.
+
+    Raises
+    ------
+    KeyError
+        If a profile's image is not pinned, which the checks report first.
+    UnofferedSliceError
+        If a profile asks for a slice nobody offers, which the checks report first.
+    """
+    values: dict[str, dict[str, Value]] = {
+        "hub": _hub(config, facts),
+        "proxy": _proxy(facts),
+        "singleuser": _singleuser(config, facts),
+        "cull": _cull(config),
+        "scheduling": _scheduling(),
+        "prePuller": _pre_puller(facts),
+        "httpRoute": _http_route(facts),
+        "ingress": {"enabled": False},
+        "custom": {"lab": _lab_settings(config)},
+    }
+    for pin, place in _CHART_IMAGES.items():
+        if (image := facts.images.get(pin)) is not None:
+            _put_image(values, place, image)
+    return values
+
+
+def _needs_code(config: HubConfig) -> bool:
+    """Tell whether the hub needs our module: a claim named after an account, or profiles by group."""
+    return bool(profile_groups(config)) or _home_settings(config) is not None
+
+
+def _hub(config: HubConfig, facts: HubFacts) -> dict[str, Value]:
+    hub: dict[str, Value] = {
+        "config": _hub_config(config, facts),
+        "existingSecret": facts.secret,
+        "db": {
+            "type": "sqlite-pvc",
+            "pvc": {
+                "accessModes": ["ReadWriteOnce"],
+                "storage": str(config.database.capacity),
+                "storageClassName": facts.home_class,
+            },
+        },
+        "resources": {"requests": {"cpu": "200m", "memory": "512Mi"}},
+        "concurrentSpawnLimit": config.servers.concurrent_spawns,
+        "allowNamedServers": False,
+        "extraPodSpec": _priority(facts.services_priority),
+        "networkPolicy": {"enabled": True},
+    }
+    if config.servers.most is not None:
+        hub["activeServerLimit"] = config.servers.most
+    if config.announcement is not None:
+        # The page's template marks it as safe HTML; ours is plain text.
+        hub["templateVars"] = {"announcement": html.escape(config.announcement)}
+    if facts.client_secret is not None:
+        reference: Value = {"name": facts.client_secret, "key": CLIENT_SECRET_KEY}
+        hub["extraEnv"] = {CLIENT_SECRET_VARIABLE: {"valueFrom": {"secretKeyRef": reference}}}
+    if _needs_code(config):
+        code = files("components.hub.files").joinpath(f"{MODULE}.py").read_text(encoding="utf-8")
+        hub["extraFiles"] = {
+            MODULE: {"mountPath": f"{CONFIGURATION_FOLDER}/{MODULE}.py", "mode": 0o444, "stringData": code}
+        }
+        hub["extraConfig"] = {"lab": _CALL}
+    return hub
+
+
+def _hub_config(config: HubConfig, facts: HubFacts) -> Value:
+    sections = authenticator_config(config.authentication, facts.hostname or "localhost")
+    spawner: dict[str, Value] = {
+        # Deleting a user from the hub is not deleting their data.
+        "delete_pvc": False,
+        # The name follows from the account alone on every start; a name kept in the database could be another user's.
+        "remember_pvc_name": False,
+        "handle_legacy_names": False,
+        "automount_service_account_token": False,
+        "container_security_context": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "runAsNonRoot": True,
+            "runAsUser": SERVER_UID,
+            "runAsGroup": SERVER_GID,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "pod_security_context": {
+            "runAsNonRoot": True,
+            "fsGroup": SERVER_GID,
+            # Changing the group of every file of a large shared folder would hold up each start for hours.
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+    }
+    if facts.servers_priority is not None:
+        spawner["priority_class_name"] = facts.servers_priority
+    hub = {"admin_access": False, **sections["JupyterHub"]}
+    return {**sections, "JupyterHub": hub, "KubeSpawner": spawner}
+
+
+def _proxy(facts: HubFacts) -> dict[str, Value]:
+    return {
+        # Reached through the gateway, which also ends TLS.
+        "service": {"type": "ClusterIP"},
+        "https": {"enabled": False},
+        "chp": {
+            "resources": {"requests": {"cpu": "200m", "memory": "256Mi"}},
+            "extraPodSpec": _priority(facts.services_priority),
+            # Closed to everybody but the hub and whom the namespace's own policies let in (the gateway).
+            "networkPolicy": {"enabled": True, "allowedIngressPorts": []},
+        },
+    }
+
+
+def _singleuser(config: HubConfig, facts: HubFacts) -> dict[str, Value]:
+    default = next(profile for profile in config.profiles if profile.default)
+    by_account = config.homes.key is HomeKey.ACCOUNT
+    volumes: dict[str, Value] = {
+        volume.name: {
+            "name": f"shared-{volume.name}",
+            "persistentVolumeClaim": {"claimName": volume.claim, "readOnly": volume.read_only},
+        }
+        for volume in facts.volumes
+    }
+    mounts: dict[str, Value] = {
+        volume.name: {
+            "name": f"shared-{volume.name}",
+            "mountPath": volume.mount_path,
+            "readOnly": volume.read_only,
+        }
+        for volume in facts.volumes
+    }
+    return {
+        "image": _image(facts.images[default.image]),
+        "defaultUrl": "/lab",
+        "startTimeout": config.servers.start_timeout.seconds,
+        "profileList": profile_list(config, facts.images, facts.slices),
+        "uid": SERVER_UID,
+        "fsGid": SERVER_GID,
+        "allowPrivilegeEscalation": False,
+        # The chart's own block is a privileged init container, which the namespace refuses; policies do it instead.
+        "cloudMetadata": {"blockWithIptables": False, "ip": "169.254.169.254"},
+        "networkPolicy": {
+            "enabled": True,
+            # Nothing by the chart's coarse switches: the namespace's policies say what servers may reach.
+            "egressAllowRules": {
+                "cloudMetadataServer": False,
+                "dnsPortsCloudMetadataServer": False,
+                "dnsPortsKubeSystemNamespace": True,
+                "dnsPortsPrivateIPs": False,
+                "nonPrivateIPs": False,
+                "privateIPs": False,
+            },
+        },
+        # A profile says what it guarantees; the chart's own 1 GiB must not come in where one says nothing.
+        "memory": {"guarantee": 0},
+        "storage": {
+            "type": "dynamic",
+            "capacity": str(config.homes.capacity),
+            "homeMountPath": config.homes.mount_path,
+            "dynamic": {
+                "storageClass": facts.home_class,
+                "storageAccessModes": ["ReadWriteMany"],
+                # Never {username}, whose slug changed in KubeSpawner 7, nor {userid}, a row of the database. With
+                # accounts our module names the claim; the template only names what would be wrong.
+                "pvcNameTemplate": "unassigned-{safe_username}" if by_account else "home-{safe_username}",
+                "volumeNameTemplate": "home",
+            },
+            "extraVolumes": volumes,
+            "extraVolumeMounts": mounts,
+        },
+    }
+
+
+def _cull(config: HubConfig) -> dict[str, Value]:
+    culling = config.culling
+    return {
+        "enabled": True,
+        "timeout": culling.idle.seconds,
+        "every": culling.every.seconds,
+        # 0 is the culler's word for no bound.
+        "maxAge": 0 if culling.max_age is None else culling.max_age.seconds,
+        "concurrency": CULL_CONCURRENCY,
+        # Servers are culled, never users: a user's entry carries groups and sign-in.
+        "users": False,
+        "adminUsers": True,
+        "removeNamedServers": False,
+    }
+
+
+def _scheduling() -> dict[str, Value]:
+    return {
+        # The chart's scheduler is a kube-scheduler 1.30 with bindings to match: a newer cluster refuses it what the
+        # newer scheduler would need, so servers use the cluster's own.
+        "userScheduler": {"enabled": False},
+        # Placeholders keep an autoscaled cluster one node ahead; a lab's machines are all there already.
+        "userPlaceholder": {"enabled": False},
+        # The stack's own priority classes are named instead (hub, proxy, servers).
+        "podPriority": {"enabled": False},
+    }
+
+
+def _pre_puller(facts: HubFacts) -> dict[str, Value]:
+    # Without a container runtime nothing is pulled, and the hook would wait for pulls that never happen.
+    pulls = not facts.is_simulated
+    return {"hook": {"enabled": pulls}, "continuous": {"enabled": pulls}}
+
+
+def _http_route(facts: HubFacts) -> dict[str, Value]:
+    if facts.route is None or facts.hostname is None:
+        return {"enabled": False}
+    target = facts.route
+    return {
+        "enabled": True,
+        "hostnames": [facts.hostname],
+        "gateway": {"name": target.gateway, "namespace": target.namespace, "sectionName": target.listener},
+    }
+
+
+def _home_settings(config: HubConfig) -> Mapping[str, Value] | None:
+    key = account_key(config.authentication) if config.homes.key is HomeKey.ACCOUNT else None
+    if key is None:
+        return None
+    return {"issuer": key.issuer, "userInfo": key.user_info, "claims": list(key.claims)}
+
+
+def _lab_settings(config: HubConfig) -> Value:
+    """Return what our module reads: the two `LabSettings` of ``files/lab_hub.py``."""
+    groups = {slug: list(names) for slug, names in profile_groups(config).items()}
+    return {"home": _home_settings(config), "groups": groups}
+
+
+def _priority(name: str | None) -> Value:
+    return {} if name is None else {"priorityClassName": name}
+
+
+def _image(image: ImageReference) -> Mapping[str, Value]:
+    """Return an image as the chart joins it, ``name:tag``, digest included with or without a tag."""
+    if image.tag is not None:
+        return {"name": image.name, "tag": image.tag_and_digest}
+    algorithm, _, digest = image.digest.partition(":")
+    return {"name": f"{image.name}@{algorithm}", "tag": digest}
+
+
+def _put_image(values: dict[str, dict[str, Value]], place: tuple[str, ...], image: ImageReference) -> None:
+    section, *below = place
+    if not below:
+        values[section] = {**values[section], "image": _image(image)}
+        return
+    (key,) = below
+    inner = values[section].get(key)
+    values[section] = {**values[section], key: {**(inner if isinstance(inner, dict) else {}), "image": _image(image)}}

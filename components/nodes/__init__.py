@@ -1,0 +1,1 @@
+"""The lab's machines: their roles, labels and capacity, and the cluster they are."""

@@ -1,0 +1,1 @@
+"""What distinguishes the environments, and how a cluster is put together."""

@@ -1,0 +1,162 @@
+"""What has to fit together in a cluster: each component's own checks, and those between components.
+
+A check is left out where a section it needs is itself broken, so that one mistake is not reported as three.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from components.gpu import checks as gpu_checks
+from components.gpu.slices import offered_slices
+from components.hub import checks as hub_checks
+from components.network import checks as network_checks
+from components.nodes import plan as nodes_plan
+from components.nodes.config import Role
+from components.problems import Problem
+from components.storage import checks as storage_checks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+
+    from components.gpu.models import HostGpus
+
+    from .config import ClusterConfig
+
+__all__ = ["check_cluster", "host_gpus"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Cluster:
+    """What checks look at."""
+
+    config: ClusterConfig
+    broken: frozenset[str]
+    images: Collection[str] | None
+
+
+@dataclass(frozen=True)
+class _Check:
+    """One check, the section its paths start from, and the sections it cannot do without."""
+
+    section: str | None
+    needs: frozenset[str]
+    run: Callable[[_Cluster], Iterable[Problem]]
+
+
+def check_cluster(
+    config: ClusterConfig, broken: frozenset[str] = frozenset(), images: Collection[str] | None = None
+) -> Iterator[Problem]:
+    """Yield everything in a cluster that does not fit together.
+
+    Parameters
+    ----------
+    config
+        The cluster; sections that are broken are absent from it, or stand-ins.
+    broken
+        Names of the sections whose shape is wrong already.
+    images
+        Names of the environment's pinned images; None where no environment is known, then any name will do.
+    """
+    cluster = _Cluster(config=config, broken=broken, images=images)
+    for check in _CHECKS:
+        if not check.needs & broken:
+            for problem in check.run(cluster):
+                yield problem.under(check.section) if check.section else problem
+
+
+def host_gpus(config: ClusterConfig) -> Mapping[str, HostGpus | None]:
+    """Return the GPUs of each host that is a node, None where it has none."""
+    return {name: host.gpus for name, host in nodes_plan.members(config.nodes).items()}
+
+
+def _nodes(cluster: _Cluster) -> Iterator[Problem]:
+    network = cluster.config.network
+    yield from nodes_plan.check(cluster.config.nodes, network.hosts if network else None)
+    yield from gpu_checks.check_models(host_gpus(cluster.config))
+
+
+def _network_for_bootstrap(cluster: _Cluster) -> Iterator[Problem]:
+    if cluster.config.nodes.adopt is None and cluster.config.network is None:
+        yield Problem(
+            path=("network",),
+            what="hosts are to be bootstrapped, but there is no address plan",
+            remedy="add network: {hosts: ..., pods: ..., services: ...}, or adopt a cluster under nodes.adopt",
+        )
+
+
+def _host_names(cluster: _Cluster) -> Iterator[Problem]:
+    domain, network = cluster.config.domain, cluster.config.network
+    for service, name in network.hostnames.items() if network else ():
+        if name != domain and not name.endswith(f".{domain}"):
+            yield Problem(
+                path=("hostnames", service),
+                what=f"{name} lies outside the cluster's domain {domain}",
+                remedy=f"write a name that ends in .{domain}, or correct domain",
+            )
+
+
+def _network(cluster: _Cluster) -> Iterable[Problem]:
+    network, hosts = cluster.config.network, cluster.config.nodes.hosts
+    return network_checks.check(network, {name: host.address for name, host in hosts.items()}) if network else ()
+
+
+def _storage(cluster: _Cluster) -> Iterable[Problem]:
+    if cluster.config.storage is None:
+        return ()
+    hosts = {name: host for name, host in cluster.config.nodes.hosts.items() if not host.lost}
+    serving = [name for name, host in hosts.items() if Role.STORAGE in host.roles]
+    return storage_checks.check(cluster.config.storage, list(hosts), serving)
+
+
+def _gpu(cluster: _Cluster) -> Iterable[Problem]:
+    config = cluster.config
+    return gpu_checks.check(config.gpu, host_gpus(config)) if config.gpu is not None else ()
+
+
+def _hub(cluster: _Cluster) -> Iterator[Problem]:
+    config, hub = cluster.config, cluster.config.hub
+    if hub is None:
+        return
+    hosts = host_gpus(config)
+    slices_known = "gpu" not in cluster.broken and not any((*_gpu(cluster), *gpu_checks.check_models(hosts)))
+    for problem in hub_checks.check(
+        hub,
+        slices=offered_slices(config.gpu, hosts) if config.gpu is not None and slices_known else (),
+        images={profile.image for profile in hub.profiles} if cluster.images is None else cluster.images,
+        hostname=config.network.hostnames.get("hub") if config.network is not None else None,
+        is_simulated=config.nodes.simulated,
+    ):
+        if slices_known or "gpu" not in problem.path:
+            yield problem
+
+
+def _hub_needs(cluster: _Cluster) -> Iterator[Problem]:
+    config = cluster.config
+    if config.hub is None:
+        return
+    if config.network is None:
+        yield Problem(
+            path=("network",),
+            what="the hub needs the address plan, for what servers may reach",
+            remedy="add network: {hosts: ..., pods: ..., services: ...}",
+        )
+    if config.storage is None:
+        yield Problem(
+            path=("storage",),
+            what="the hub needs a StorageClass for homes",
+            remedy="add storage.nfs to build one, or storage.use to name another stack's",
+        )
+
+
+_CHECKS = (
+    _Check("nodes", frozenset({"nodes"}), _nodes),
+    _Check(None, frozenset({"nodes", "network"}), _network_for_bootstrap),
+    _Check("network", frozenset({"domain", "network"}), _host_names),
+    _Check("network", frozenset({"network", "nodes"}), _network),
+    _Check("storage", frozenset({"storage", "nodes"}), _storage),
+    _Check("gpu", frozenset({"gpu", "nodes"}), _gpu),
+    _Check("hub", frozenset({"hub", "nodes", "network"}), _hub),
+    _Check(None, frozenset({"hub", "network", "storage"}), _hub_needs),
+)

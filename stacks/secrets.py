@@ -1,0 +1,64 @@
+"""The secrets a cluster names, out of the stack's configuration."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pulumi
+
+from components.network.config import LabCaCertificates
+from components.unknown import unknown_text
+
+from .errors import MissingSecretsError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from components.secrets import SecretRef
+
+    from .config import ClusterConfig
+
+__all__ = ["StackSecrets", "used_secrets"]
+
+
+def used_secrets(config: ClusterConfig) -> tuple[SecretRef, ...]:
+    """Return the secrets the program reads for a cluster: of the kubeconfig, the certificates and the sign-in."""
+    adopt, network, hub = config.nodes.adopt, config.network, config.hub
+    certificates = network.certificates if network is not None else None
+    authentication = hub.authentication if hub is not None else None
+    named = (
+        adopt.kubeconfig_secret if adopt is not None else None,
+        certificates.private_key if isinstance(certificates, LabCaCertificates) else None,
+        authentication.client_secret if authentication is not None and authentication.kind != "dummy" else None,
+    )
+    return tuple(reference for reference in named if reference is not None)
+
+
+class StackSecrets:
+    """Secrets of this stack by reference. In a preview without them, unknown values stand for them.
+
+    Parameters
+    ----------
+    config
+        The stack's configuration.
+    references
+        All the secrets that will be asked for.
+
+    Raises
+    ------
+    MissingSecretsError
+        With every secret that is missing, outside a preview.
+    """
+
+    def __init__(self, config: pulumi.Config, references: Sequence[SecretRef]) -> None:
+        self._values = {reference.secret: config.get_secret(reference.secret) for reference in references}
+        missing = sorted(key for key, value in self._values.items() if value is None)
+        if missing and not pulumi.runtime.is_dry_run():
+            raise MissingSecretsError(stack=pulumi.get_stack(), keys=missing)
+
+    def get(self, reference: SecretRef | None) -> pulumi.Output[str] | None:
+        """Return the secret, or None where nothing is referred to."""
+        if reference is None:
+            return None
+        value = self._values.get(reference.secret)
+        return unknown_text() if value is None else value

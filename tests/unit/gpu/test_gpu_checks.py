@@ -1,0 +1,199 @@
+"""Everything wrong with a GPU section, with its place and what would be right."""
+
+from __future__ import annotations
+
+import pytest
+from gpu_labs import JSI_SECTION, Gpus
+from pydantic import ValidationError
+
+from components.gpu.config import GpuConfig
+from components.gpu.models import GpuModelName
+from components.gpu.plan import check, check_models
+
+A100 = GpuModelName.A100_80_PCIE
+
+
+def problems(section: object, hosts: dict[str, Gpus | None]) -> list[str]:
+    return [str(problem) for problem in check(GpuConfig.model_validate(section), hosts)]
+
+
+def mig(layout: object, host: str = "gpu1") -> object:
+    return {"groups": {"cut": {"hosts": [host], "slicing": {"kind": "mig", "layout": layout}}}}
+
+
+def test_the_jsi_lab_is_sound(jsi: GpuConfig, jsi_hosts: dict[str, Gpus | None]) -> None:
+    assert list(check(jsi, jsi_hosts)) == []
+    assert list(check_models(jsi_hosts)) == []
+
+
+def test_a_lab_with_every_way_of_slicing_is_sound(mixed_lab: GpuConfig, mixed_hosts: dict[str, Gpus | None]) -> None:
+    assert list(check(mixed_lab, mixed_hosts)) == []
+
+
+@pytest.mark.parametrize(
+    ("section", "hosts", "expected"),
+    [
+        (
+            mig({"1g.10gb": 5, "3g.40gb": 1}),
+            {"gpu1": Gpus(A100, 2)},
+            (
+                "groups.cut.slicing.layout: no placement of {1g.10gb: 5, 3g.40gb: 1} exists on a "
+                "GPU of 8 memory slices; "
+                "the nearest that fits is {1g.10gb: 4, 3g.40gb: 1}"
+            ),
+        ),
+        (
+            mig([{"1g.10gb": 7}, {"1g.5gb": 7}]),
+            {"gpu1": Gpus(A100, 2)},
+            (
+                "groups.cut.slicing.layout[1]: A100-80GB-PCIe has no MIG profile 1g.5gb (it has "
+                "1g.10gb, 1g.10gb+me, 1g.20gb, "
+                "2g.20gb, 3g.40gb, 4g.40gb, 7g.80gb); the nearest that fits is {1g.10gb: 7}"
+            ),
+        ),
+        (
+            mig([{"1g.10gb": 7}]),
+            {"gpu1": Gpus(A100, 2)},
+            (
+                "groups.cut.slicing.layout: gpu1 has 2 GPUs, but the list has 1 layouts; write 2 "
+                "layouts, or one mapping for "
+                "all of them"
+            ),
+        ),
+        (
+            mig({}),
+            {"gpu1": Gpus(A100, 2)},
+            "groups.cut.slicing.layout: nothing is cut; name MIG profiles, or use kind whole",
+        ),
+        (
+            mig({"1g.10gb": 1}),
+            {"gpu1": Gpus("T4", 2)},
+            (
+                "groups.cut.slicing.kind: gpu1 has T4, which cannot be cut by MIG; use kind whole "
+                "or timeSlicing for it, in a "
+                "group of its own"
+            ),
+        ),
+        (
+            mig({"1g.10gb": 7}, host="gpu2"),
+            {"gpu1": None, "gpu2": None},
+            "groups.cut.hosts[0]: gpu2 has no GPUs; give nodes.hosts.gpu2.gpus, or drop it here",
+        ),
+        (
+            {"groups": {"v100": {"hosts": ["old"], "slicing": {"kind": "whole"}}}},
+            {"old": Gpus("V100-32GB", 4)},
+            (
+                "groups.v100.hosts[0]: the operator's driver no longer drives V100-32GB (Volta "
+                "ended with driver branch 580); "
+                "set driver.source: host and install a driver of branch 580 there"
+            ),
+        ),
+        (
+            {
+                "driver": {"kernelModule": "proprietary"},
+                "groups": {"b200": {"hosts": ["new"], "slicing": {"kind": "whole"}}},
+            },
+            {"new": Gpus("B200", 8)},
+            "groups.b200.hosts[0]: B200 (Blackwell) has only the open kernel module; set driver.kernelModule: auto",
+        ),
+        (
+            {"driver": {"source": "host", "kernelModule": "open"}, **JSI_SECTION},
+            {"gpu1": Gpus(A100, 2)},
+            (
+                "driver.kernelModule: the kernel module is chosen for a driver that the hosts bring themselves; "
+                "drop kernelModule, or set source: operator"
+            ),
+        ),
+        (
+            {"use": {"slices": [{"slice": "nvidia.com/gpu", "count": 1}]}},
+            {},
+            (
+                "use.slices[0].slice: 'nvidia.com/gpu' is not the name of a slice; write a MIG "
+                "profile such as 1g.10gb, or "
+                "whole, or either with .shared"
+            ),
+        ),
+    ],
+)
+def test_one_problem(section: object, hosts: dict[str, Gpus | None], expected: str) -> None:
+    assert problems(section, hosts) == [expected]
+
+
+def test_an_unknown_host_has_a_nearest_one() -> None:
+    found = problems(mig({"1g.10gb": 7}, host="gpu-1"), {"gpu1": Gpus(A100, 1), "head1": None})
+    assert found == [
+        "groups.cut.hosts[0]: there is no host gpu-1; did you mean gpu1?",
+        "groups: gpu1 has GPUs but is in no group; add it, with slicing kind whole",
+    ]
+
+
+def test_a_host_in_two_groups_is_named_in_both() -> None:
+    whole = {"hosts": ["gpu1"], "slicing": {"kind": "whole"}}
+    found = problems({"groups": {"one": whole, "two": whole}}, {"gpu1": Gpus(A100, 1)})
+    assert found == [
+        "groups.one.hosts[0]: gpu1 is named 2 times; name it in exactly one group",
+        "groups.two.hosts[0]: gpu1 is named 2 times; name it in exactly one group",
+    ]
+
+
+def test_a_layout_refused_on_two_hosts_alike_is_reported_once() -> None:
+    section = {"groups": {"cut": {"hosts": ["gpu1", "gpu2"], "slicing": {"kind": "mig", "layout": {"7g.80gb": 2}}}}}
+    assert len(problems(section, {"gpu1": Gpus(A100, 2), "gpu2": Gpus(A100, 4)})) == 1
+
+
+def test_all_problems_come_at_once() -> None:
+    section = {
+        "groups": {
+            "cut": {"hosts": ["gpu1", "nowhere"], "slicing": {"kind": "mig", "layout": {"9g.90gb": 1}}},
+            "teaching": {"hosts": ["head1"], "slicing": {"kind": "timeSlicing", "replicas": 4}},
+        }
+    }
+    found = problems(section, {"gpu1": Gpus(A100, 1), "head1": None})
+    assert [problem.split(":")[0] for problem in found] == [
+        "groups.cut.hosts[1]",
+        "groups.teaching.hosts[0]",
+        "groups.cut.slicing.layout",
+    ]
+
+
+def test_volta_runs_with_the_hosts_own_driver() -> None:
+    section = {"driver": {"source": "host"}, "groups": {"v100": {"hosts": ["old"], "slicing": {"kind": "whole"}}}}
+    assert problems(section, {"old": Gpus("V100-32GB", 4)}) == []
+
+
+def test_an_unknown_model_is_the_nodes_sections_problem() -> None:
+    hosts: dict[str, Gpus | None] = {"gpu1": Gpus("a100-80gb-pci", 2), "gpu2": Gpus("Radeon", 1)}
+    first, second = (str(problem) for problem in check_models(hosts))
+    assert first == "hosts.gpu1.gpus.model: 'a100-80gb-pci' is not a known GPU model; did you mean A100-80GB-PCIe?"
+    assert second.startswith("hosts.gpu2.gpus.model: 'Radeon' is not a known GPU model; choose one of V100-16GB, ")
+    assert problems(mig({"1g.10gb": 7}), {"gpu1": hosts["gpu1"]}) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "named"), [("mps", "MPS"), ("vGPU", "vGPU"), ("hami", "HAMi"), ("dra", "dynamic resource allocation")]
+)
+def test_ways_of_the_future_are_refused_by_name(kind: str, named: str) -> None:
+    section = {"groups": {"a": {"hosts": ["gpu1"], "slicing": {"kind": kind}}}}
+    with pytest.raises(ValidationError, match=f"slicing by {named} is not supported yet; choose one of whole, mig"):
+        GpuConfig.model_validate(section)
+
+
+@pytest.mark.parametrize("section", [{}, {**JSI_SECTION, "use": {"slices": [{"slice": "whole", "count": 1}]}}])
+def test_groups_or_use_but_not_both(section: object) -> None:
+    with pytest.raises(ValidationError, match="write groups to cut this stack's GPUs, or use to name"):
+        GpuConfig.model_validate(section)
+
+
+@pytest.mark.parametrize(
+    "slicing",
+    [
+        {"kind": "timeSlicing", "replicas": 1},
+        {"kind": "timeSlicing", "replicas": 49},
+        {"kind": "mig", "layout": {"1g.10gb": 0}},
+        {"kind": "mig"},
+        {"kind": "whole", "replicas": 2},
+    ],
+)
+def test_malformed_slicing(slicing: object) -> None:
+    with pytest.raises(ValidationError):
+        GpuConfig.model_validate({"groups": {"a": {"hosts": ["gpu1"], "slicing": slicing}}})

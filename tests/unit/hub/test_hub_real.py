@@ -1,0 +1,213 @@
+"""The planned values in the hub's own classes: JupyterHub, KubeSpawner and oauthenticator as the chart ships them."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Protocol, cast
+
+import pytest
+from hub_labs import FACTS, hub
+from test_hub_signin import GITHUB, GOOGLE, OIDC
+
+from components.hub.files.lab_hub import HubConfiguration, LabSettings, claim_name, configure
+from components.hub.plan import hub_values
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+MISSING = "the hub's own packages are not installed (requirements-dev.txt)"
+kubespawner = pytest.importorskip("kubespawner", reason=MISSING)
+kubespawner_module = pytest.importorskip("kubespawner.spawner", reason=MISSING)
+jupyterhub_app = pytest.importorskip("jupyterhub.app", reason=MISSING)
+traitlets_config = pytest.importorskip("traitlets.config", reason=MISSING)
+oauthenticators = {
+    name: getattr(pytest.importorskip(f"oauthenticator.{module}", reason=MISSING), name)
+    for module, name in (
+        ("github", "GitHubOAuthenticator"),
+        ("google", "GoogleOAuthenticator"),
+        ("auth0", "Auth0OAuthenticator"),
+        ("generic", "GenericOAuthenticator"),
+    )
+}
+
+
+class Configurable(Protocol):
+    """A configurable class of the hub."""
+
+    def class_trait_names(self, *, config: bool) -> Sequence[str]: ...
+
+
+class Authenticator(Protocol):
+    """What is asked of an authenticator."""
+
+    client_secret: str
+    enable_auth_state: bool
+    allow_existing_users: bool
+
+
+class Manifest(Protocol):
+    """An object KubeSpawner would create."""
+
+    def to_dict(self) -> Mapping[str, object]: ...
+
+
+class RealSpawner(Protocol):
+    """What is asked of KubeSpawner."""
+
+    user: object
+    user_options: Mapping[str, str]
+    profile_list: object
+
+    async def load_user_options(self) -> None: ...
+    async def run_pre_spawn_hook(self) -> None: ...
+    async def get_pod_manifest(self) -> Manifest: ...
+    def get_pvc_manifest(self) -> Manifest: ...
+
+
+CLASSES: dict[str, Configurable] = {
+    "JupyterHub": jupyterhub_app.JupyterHub,
+    "KubeSpawner": kubespawner.KubeSpawner,
+    **oauthenticators,
+}
+AUTH0 = hub().model_dump(mode="json", by_alias=True)["authentication"]
+
+
+def hub_config(authentication: object) -> Mapping[str, Mapping[str, object]]:
+    values = hub_values(hub(authentication=authentication), FACTS)
+    return cast("Mapping[str, Mapping[str, object]]", values["hub"]["config"])
+
+
+@pytest.mark.parametrize("authentication", [GITHUB, GOOGLE, AUTH0, OIDC], ids=["github", "google", "auth0", "oidc"])
+def test_every_setting_is_one_the_hub_knows(authentication: object) -> None:
+    for section, settings in hub_config(authentication).items():
+        known = set(CLASSES[section].class_trait_names(config=True))
+        assert set(settings) <= known, section
+
+
+@pytest.mark.parametrize("authentication", [GITHUB, GOOGLE, AUTH0, OIDC], ids=["github", "google", "auth0", "oidc"])
+def test_the_authenticator_takes_its_section_and_finds_its_secret(
+    authentication: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OAUTH_CLIENT_SECRET", "canary")
+    sections = hub_config(authentication)
+    (name,) = set(sections) - {"JupyterHub", "KubeSpawner"}
+    make = cast("Callable[..., Authenticator]", oauthenticators[name])
+    authenticator = make(config=traitlets_config.Config({name: dict(sections[name])}))
+    assert authenticator.client_secret == "canary"
+    assert authenticator.enable_auth_state is True
+    assert authenticator.allow_existing_users is False
+
+
+class Ana:
+    """The user a server is for."""
+
+    name = "Ana.Novak@lab.org"
+    id = 7
+    groups: tuple[object, ...] = ()
+
+    async def get_auth_state(self) -> Mapping[str, object]:
+        return {"auth0_user": {"sub": "github|123"}}
+
+
+def nothing(*_given: object, **_named: object) -> None:
+    """Stand for what would look for a cluster."""
+
+
+@pytest.fixture
+def spawner(monkeypatch: pytest.MonkeyPatch) -> RealSpawner:
+    """Return KubeSpawner configured as the chart's ``jupyterhub_config.py`` does from our values."""
+    monkeypatch.setattr(kubespawner_module, "load_config", nothing)
+    monkeypatch.setattr(kubespawner_module, "shared_client", nothing)
+    values = hub_values(hub(), FACTS)
+    singleuser, sections = values["singleuser"], cast("Mapping[str, Mapping[str, object]]", values["hub"]["config"])
+    storage = cast("Mapping[str, Mapping[str, object]]", singleuser["storage"])
+    c = traitlets_config.Config({"KubeSpawner": dict(sections["KubeSpawner"])})
+    c.KubeSpawner.profile_list = singleuser["profileList"]
+    c.KubeSpawner.pvc_name_template = storage["dynamic"]["pvcNameTemplate"]
+    c.KubeSpawner.storage_class = storage["dynamic"]["storageClass"]
+    c.KubeSpawner.storage_access_modes = storage["dynamic"]["storageAccessModes"]
+    c.KubeSpawner.storage_capacity = storage["capacity"]
+    claim = {"name": "home", "persistentVolumeClaim": {"claimName": "{pvc_name}"}}
+    c.KubeSpawner.volumes = {"home": claim, **storage["extraVolumes"]}
+    home = {"name": "home", "mountPath": storage["homeMountPath"]}
+    c.KubeSpawner.volume_mounts = {"home": home, **storage["extraVolumeMounts"]}
+    configure(cast("HubConfiguration", c), cast("LabSettings", values["custom"]["lab"]))
+    made = cast("RealSpawner", kubespawner.KubeSpawner(config=c, _mock=True))
+    made.user = Ana()
+    monkeypatch.setattr(made, "get_env", dict)
+    return made
+
+
+def manifests(spawner: RealSpawner, profile: str) -> tuple[object, object]:
+    """Return the pod and the claim of a start, as plain data in the client's snake_case."""
+
+    async def start() -> tuple[Manifest, Manifest]:
+        spawner.user_options = {"profile": profile}
+        await spawner.load_user_options()
+        await spawner.run_pre_spawn_hook()
+        return await spawner.get_pod_manifest(), spawner.get_pvc_manifest()
+
+    pod, claim = asyncio.run(start())
+    return pod.to_dict(), claim.to_dict()
+
+
+def at(found: object, *path: str | int) -> object:
+    for step in path:
+        found = cast("Mapping[str | int, object]", found)[step]
+    return found
+
+
+def test_a_gpu_server_asks_for_its_slice_and_for_nothing_privileged(spawner: RealSpawner) -> None:
+    pod, _ = manifests(spawner, "gpu-small")
+    container = at(pod, "spec", "containers", 0)
+    assert at(container, "resources", "limits") == {"nvidia.com/mig-1g.10gb": 1}
+    assert at(container, "resources", "requests") == {"cpu": 2.0, "memory": 1536 * 2**20}
+    assert at(container, "security_context", "allowPrivilegeEscalation") is False
+    assert at(container, "security_context", "capabilities") == {"drop": ["ALL"]}
+    assert at(container, "security_context", "runAsNonRoot") is True
+    assert at(pod, "spec", "automount_service_account_token") is False
+    assert at(pod, "spec", "service_account_name") is None
+    assert at(pod, "spec", "priority_class_name") == "interactive-test"
+    assert not at(pod, "spec", "init_containers")
+    assert len(cast("Sequence[object]", at(pod, "spec", "containers"))) == 1
+
+
+def test_under_the_lax_policy_a_server_has_no_limit(spawner: RealSpawner) -> None:
+    pod, _ = manifests(spawner, "minimal")
+    assert at(pod, "spec", "containers", 0, "resources", "limits") == {}
+    assert at(pod, "spec", "containers", 0, "resources", "requests") == {"cpu": 0.1, "memory": 512 * 2**20}
+
+
+def test_the_home_is_the_accounts_and_the_shared_folders_are_mounted(spawner: RealSpawner) -> None:
+    pod, claim = manifests(spawner, "minimal")
+    name = claim_name("github|123", "lab.eu.auth0.com")
+    assert at(claim, "metadata", "name") == name
+    assert at(claim, "spec", "storage_class_name") == "homes-test"
+    volumes = cast("Sequence[Mapping[str, object]]", at(pod, "spec", "volumes"))
+    assert {volume["name"]: volume["persistent_volume_claim"] for volume in volumes} == {
+        "home": {"claimName": name},
+        "shared-datasets": {"claimName": "shared-datasets", "readOnly": True},
+        "shared-notebooks": {"claimName": "shared-notebooks", "readOnly": False},
+    }
+    mounts = cast("Sequence[Mapping[str, object]]", at(pod, "spec", "containers", 0, "volume_mounts"))
+    assert {mount["mount_path"]: bool(mount["read_only"]) for mount in mounts} == {
+        "/home/jovyan": False,
+        "/shared/datasets": True,
+        "/shared/notebooks": False,
+    }
+
+
+def test_a_forged_profile_is_refused(spawner: RealSpawner) -> None:
+    spawner.user_options = {"profile": "gpu-huge"}
+    with pytest.raises(ValueError, match="No such profile: gpu-huge"):
+        asyncio.run(spawner.load_user_options())
+
+
+def test_a_profile_of_another_group_is_refused(spawner: RealSpawner) -> None:
+    c = SimpleNamespace(KubeSpawner=SimpleNamespace(profile_list=spawner.profile_list))
+    configure(cast("HubConfiguration", c), {"home": None, "groups": {"gpu-small": ["lab"]}})
+    spawner.profile_list = c.KubeSpawner.profile_list
+    spawner.user_options = {"profile": "gpu-small"}
+    with pytest.raises(ValueError, match=r"No such profile: gpu-small\. Options include: minimal"):
+        asyncio.run(spawner.load_user_options())
