@@ -33,6 +33,7 @@ class PlainLines:
 
     def __init__(self, console: Console) -> None:
         self._console = console
+        self._last: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         return self

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import sys
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +13,7 @@ from rich.table import Table
 
 from labctl.engine.state import SIMULATED_KEY
 from labctl.graph.goal import PROVIDER_PREFIX, STACK_TYPE, urn_name
-from labctl.graph.values import Secret, as_mapping, redact
+from labctl.graph.values import as_mapping, redact
 
 from .words import short_type
 
@@ -33,8 +35,10 @@ def print_summary(console: Console, lab: Lab, snapshot: Snapshot) -> None:
     releases = [state for state in snapshot.resources if state.type == RELEASE_TYPE and not state.delete]
     if releases:
         console.print(_releases(releases))
+    if lab.simulated:
+        console.print(_nodes(lab))
     for key, value in sorted(snapshot.outputs.items()):
-        text = "[secret]" if isinstance(value, Secret) else redact(value)
+        text = value if isinstance(value, str) else json.dumps(redact(value), ensure_ascii=False, sort_keys=True)
         console.print(f"{key}: {text}", markup=False)
     if lab.simulated:
         _look_next(console, lab)
@@ -73,17 +77,31 @@ def _releases(releases: list[ResourceState]) -> Table:
     return table
 
 
+def _nodes(lab: Lab) -> Table:
+    """Return the simulated nodes; `up` has seen each of them Ready."""
+    from labctl.embedded import nodes_of  # noqa: PLC0415 - only a simulated lab pays for it
+
+    table = Table("node", "state", "cpu", "memory", "GPU resources", title="Nodes (simulated)", title_justify="left")
+    for node in nodes_of(lab):
+        slices = [f"{count} {name}" for name, count in sorted(node.capacity.items()) if "/" in name]
+        table.add_row(node.name, "Ready", node.capacity["cpu"], node.capacity["memory"], ", ".join(slices))
+    return table
+
+
 def _look_next(console: Console, lab: Lab) -> None:
     from labctl.control_plane.progress import silent  # noqa: PLC0415 - only a simulated lab pays for it
     from labctl.embedded import control_plane_of  # noqa: PLC0415 - only a simulated lab pays for it
 
     plane = control_plane_of(lab, silent).status()
-    kubeconfig = os.path.relpath(plane.kubeconfig, Path.cwd())
+    labctl = f"{os.path.relpath(Path(sys.prefix) / 'bin' / 'labctl', Path.cwd())}"
     console.print(f"\nThe API server listens on {plane.server} (loopback only). To look at next:", markup=False)
     for command, what in (
-        (f"kubectl --kubeconfig {kubeconfig} get nodes", "the lab's machines, simulated"),
-        (f"kubectl --kubeconfig {kubeconfig} get pods,pvc,networkpolicy -A", "what the lab runs and stores"),
-        (f"labctl preview --stack {lab.stack}", f"what an edit of Pulumi.{lab.stack}.yaml would change"),
-        (f"make down STACK={lab.stack}", "stop it; make up brings it back as it was"),
+        (f"{labctl} kubectl -s {lab.stack} get nodes", "the lab's machines, simulated"),
+        (
+            f"{labctl} kubectl -s {lab.stack} get pvc,netpol,gateways -A",
+            "its volumes, and who may talk to whom",
+        ),
+        (f"{labctl} preview -s {lab.stack}", f"what an edit of Pulumi.{lab.stack}.yaml would change"),
+        (f"make down STACK={lab.stack}", "stop it; `make up` brings it back as it was"),
     ):
-        console.print(f"  {command:<72} {what}", markup=False)
+        console.print(f"  {command:<64} {what}", markup=False)

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
+from collections import defaultdict
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import replace
 from functools import partial
+from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING
 
 from labctl.graph.goal import PROVIDER_PREFIX
 from labctl.graph.program import DEFAULT_PARALLEL
 
 from .errors import EngineError, ProtectedError, UnforeseenError
-from .plan import Op, Step, deletion_layers, needed_by
+from .plan import Op, Step, deletion_graph
 from .providers.base import Context, Operation, ProviderError
 from .record import as_resource
 from .report import Failure
@@ -55,36 +57,52 @@ class Deletions:
             self._delete(state, replacing=True)
 
     def run(self, keep: Collection[str]) -> None:
-        """Delete every old state whose URN is not in `keep`, and what replacements left behind."""
+        """Delete every old state whose URN is not in `keep`, and what replacements left behind.
+
+        Each goes as soon as whatever needs it has gone; what is needed by one that could not be deleted stays.
+        """
         orphans = [state for state in self._live if state.urn not in keep and state.urn not in self._gone]
-        self._plan(orphans)
         if self._run.preview:
+            self._plan(orphans)
             return
-        failed: set[str] = set()
+        waiting: defaultdict[str, list[ResourceState]] = defaultdict(list)
+        for state in (*orphans, *self._replaced, *self._left_behind):
+            waiting[state.urn].append(state)
+        order = TopologicalSorter(deletion_graph([state for states in waiting.values() for state in states]))
+        order.prepare()
         with ThreadPoolExecutor(max_workers=DEFAULT_PARALLEL, thread_name_prefix="deletion") as pool:
-            for layer in deletion_layers([*orphans, *self._replaced, *self._left_behind]):
-                free = [state for state in layer if not self._run.cancelled.is_set() and state.urn not in failed]
-                for state, survived in zip(free, pool.map(self._attempt, free), strict=True):
-                    if survived:
-                        failed |= {state.urn} | needed_by(state)  # what it needs must outlive it
-                failed |= {item for state in layer if state.urn in failed for item in needed_by(state)}
+            running: dict[Future[bool], str] = {}
+            while True:
+                if not self._run.cancelled.is_set():
+                    running |= {pool.submit(self._attempt, waiting[urn]): urn for urn in order.get_ready()}
+                if not running:
+                    return
+                for ended in wait(running, return_when=FIRST_COMPLETED).done:
+                    urn = running.pop(ended)
+                    if ended.result():
+                        order.done(urn)
 
     def _plan(self, orphans: Sequence[ResourceState]) -> None:
-        """Report the deletions as steps; in a preview, also what would stop them."""
-        for state in [state for layer in deletion_layers(orphans) for state in layer]:
-            hidden = state.type.startswith(PROVIDER_PREFIX) and not state.parent
-            self._run.report.add(Step(op=Op.DELETE, urn=state.urn, old=state, detailed=False, hidden=hidden))
-            if self._run.preview and state.protect:
+        """Report the deletions as steps, and what would stop them."""
+        states = {state.urn: state for state in orphans}
+        for urn in TopologicalSorter(deletion_graph(orphans)).static_order():
+            state = states[urn]
+            self._run.report.add(replace(_step(state), impossible=state.protect))
+            if state.protect:
                 self._run.report.fail(Failure(state.urn, str(ProtectedError(state.urn)), ProtectedError(state.urn)))
 
-    def _attempt(self, state: ResourceState) -> bool:
-        """Delete `state`; True when it is still there, with the reason reported."""
+    def _attempt(self, states: Sequence[ResourceState]) -> bool:
+        """Delete `states`, all of one URN, and report that; False when one is still there, with the reason reported."""
 
         def delete() -> None:
-            self._run.gate.check(state)
-            self._delete(state, replacing=state in self._replaced or state.delete)
+            for state in states:
+                replacing = state in self._replaced or state.delete
+                self._run.gate.check(state)
+                self._delete(state, replacing=replacing)
+                if not replacing:
+                    self._run.report.add(_step(state))
 
-        return not self._succeeds(state.urn, delete)
+        return self._succeeds(states[0].urn, delete)
 
     def _succeeds(self, urn: str, action: Callable[[], None]) -> bool:
         """Run `action` and tell whether it succeeded; why not is reported."""
@@ -106,7 +124,7 @@ class Deletions:
         if not state.custom or state.type.startswith(PROVIDER_PREFIX) or state.pending_replacement:
             self._run.record.forget(state)
             return
-        step = Step(op=Op.DELETE, urn=state.urn, old=state, detailed=False)
+        step = _step(state)
         self._run.listener.started(step)
         began = time.monotonic()
         begun = self._run.record.begin(Operation.DELETING, state)
@@ -147,3 +165,8 @@ class Deletions:
             cancelled=self._run.cancelled,
         )
         self._run.providers.get(state.provider).delete(as_resource(state), context)
+
+
+def _step(state: ResourceState) -> Step:
+    hidden = state.type.startswith(PROVIDER_PREFIX) and not state.parent
+    return Step(op=Op.DELETE, urn=state.urn, old=state, detailed=False, hidden=hidden)

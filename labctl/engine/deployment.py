@@ -192,7 +192,7 @@ class Deployment(ResourceMonitor):
             try:
                 new = self._execute(task, decision)
             except (ProviderError, EngineError, StateError):
-                self._run.report.add(step)
+                self._run.report.add(replace(step, impossible=True))
                 raise
             self._run.report.add(replace(step, new=new))
             return _answer(new)
@@ -415,6 +415,8 @@ def _step(decision: Decision, urn: str, old: ResourceState | None, new: Resource
         new=new,
         changes=decision.changes,
         replace_paths=decision.replace_paths,
+        reasons=decision.reasons,
+        order=decision.order,
         detailed=decision.detailed,
     )
 

@@ -8,12 +8,12 @@ See docs/decisions/0002-decide-per-resource.md.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from labctl.graph.differences import Change, differences, steps, value_at
+from labctl.graph.differences import Change, differences, steps, top_level
+from labctl.graph.values import Secret, as_mapping
 
 from .providers.base import Diff, Replacement
 
@@ -31,7 +31,7 @@ __all__ = [
     "Step",
     "component_diff",
     "decide",
-    "deletion_layers",
+    "deletion_graph",
     "effective_inputs",
     "must_go_first",
     "needed_by",
@@ -57,6 +57,8 @@ class Decision:
     op: Op
     changes: Mapping[str, Change] = field(default_factory=dict[str, Change])
     replace_paths: frozenset[str] = frozenset()
+    reasons: frozenset[str] = frozenset()
+    """Of a replacement, as Pulumi names them (``replaceReasons``)."""
     order: Replacement = Replacement.CREATE_FIRST
     detailed: bool = True
 
@@ -71,7 +73,13 @@ class Step:
     new: ResourceState | None = None
     changes: Mapping[str, Change] = field(default_factory=dict[str, Change])
     replace_paths: frozenset[str] = frozenset()
+    reasons: frozenset[str] = frozenset()
+    """Of a replacement, as Pulumi names them."""
+    order: Replacement = Replacement.CREATE_FIRST
+    """Of a replacement: what happens first."""
     detailed: bool = True
+    impossible: bool = False
+    """True in a preview for what would fail."""
     hidden: bool = False
     """True for default providers, which a person neither wrote nor needs to see."""
 
@@ -83,6 +91,8 @@ class Step:
 
 
 SAME = Decision(op=Op.SAME)
+PROVIDER: Final = frozenset({"provider"})
+"""The reason when another provider, and so another cluster, will hold it (Pulumi: ``step_generator.diff``)."""
 
 
 def decide(
@@ -111,14 +121,29 @@ def decide(
     replace_paths = diff.replace_paths | {
         path for path in diff.changes if any(covers(pattern, path) for pattern in goal.replace_on_changes)
     }
+    found = Decision(
+        op=Op.REPLACE if replace_paths or provider_replaced else Op.UPDATE,
+        changes=diff.changes,
+        replace_paths=replace_paths,
+        reasons=_reasons(goal, diff),
+        order=order,
+        detailed=diff.detailed,
+    )
     if provider_replaced:
-        return Decision(
-            op=Op.REPLACE, changes=diff.changes, replace_paths=replace_paths, order=order, detailed=diff.detailed
-        )
+        return replace(found, reasons=PROVIDER, detailed=False)
     if not diff.changes:
         return Decision(op=Op.UPDATE) if unfinished else SAME
-    op = Op.REPLACE if replace_paths else Op.UPDATE
-    return Decision(op=op, changes=diff.changes, replace_paths=replace_paths, order=order, detailed=diff.detailed)
+    return found
+
+
+def _reasons(goal: Goal, diff: Diff) -> frozenset[str]:
+    """Return what makes it a replacement: the provider's own paths, and properties that ``replace_on_changes`` names.
+
+    A path below a property, such as the ``triggers[*]`` of every command, replaces without being a reason
+    (Pulumi: ``applyReplaceOnChanges``).
+    """
+    named = {top_level(path) for path in diff.changes}
+    return diff.replace_paths | {name for name in named if {name, "*"} & set(goal.replace_on_changes)}
 
 
 def covers(pattern: str, path: str) -> bool:
@@ -132,24 +157,38 @@ def effective_inputs(goal: Goal, old: ResourceState | None) -> Inputs:
     """Return the goal's inputs with every ``ignore_changes`` path as it is in `old`."""
     if old is None or not goal.ignore_changes:
         return goal.inputs
-    result = goal.inputs
+    result: Value = goal.inputs
     for path in goal.ignore_changes:
-        keys = list(steps(path))
-        result = _with_value(result, keys, value_at(old.inputs, path))
-    return result
+        result = _reset(result, old.inputs, tuple(steps(path)))
+    return as_mapping(result)
 
 
-def _with_value(properties: Inputs, keys: list[str], value: Value) -> Inputs:
-    """Return a copy of `properties` with `value` at `keys`; None removes it, a missing way to it is left alone."""
+def _reset(new: Value, old: Value, keys: tuple[str, ...]) -> Value:
+    """Return `new` with what lies at `keys` (``*``: at every key) as it is in `old`; a missing way is left alone.
+
+    An element of a list can be put back, but neither added nor removed (Pulumi: ``PropertyPath.Reset``).
+    """
+    if not keys:
+        return old
+    if isinstance(new, Secret):
+        return Secret(_reset(new.value, old, keys))
+    if isinstance(old, Secret):
+        return _reset(new, old.value, keys)
     head, rest = keys[0], keys[1:]
-    if not rest:
-        without = {key: item for key, item in properties.items() if key != head}
-        return without if value is None else without | {head: value}
-    inner = properties.get(head)
-    if not isinstance(inner, dict):
-        return properties
-    changed: Inputs = {head: _with_value(inner, rest, value)}
-    return properties | changed
+    if isinstance(new, dict) and isinstance(old, dict):
+        changed = dict(new)
+        for key in sorted(new.keys() | old.keys()) if head == "*" else [head]:
+            if key in old and (key in new or not rest):
+                changed[key] = _reset(new.get(key), old[key], rest)
+            elif key not in old and not rest:
+                changed.pop(key, None)
+        return changed
+    if isinstance(new, list) and isinstance(old, list):
+        return [
+            _reset(item, old[index], rest) if head in ("*", str(index)) and index < len(old) else item
+            for index, item in enumerate(new)
+        ]
+    return new
 
 
 def component_diff(old: Inputs, new: Inputs) -> Diff:
@@ -190,23 +229,15 @@ def must_go_first(
     return found[::-1]
 
 
-def deletion_layers(states: Iterable[ResourceState]) -> list[list[ResourceState]]:
-    """Return `states` in layers: everything in one layer may be deleted at once, after the layers before it.
+def deletion_graph(states: Iterable[ResourceState]) -> dict[str, set[str]]:
+    """Return for each URN of `states` those that must be gone before it: whoever needs it.
 
-    Whoever needs another goes before it. States of one URN (a pending deletion beside its successor) share a place.
+    States of one URN (a pending deletion beside its successor) share a place.
     """
-    remaining: defaultdict[str, list[ResourceState]] = defaultdict(list)
-    for state in states:
-        remaining[state.urn].append(state)
-    users: dict[str, set[str]] = {urn: set() for urn in remaining}
-    for urn, group in remaining.items():
-        for needed in {item for state in group for item in needed_by(state)}:
+    known = list(states)
+    users: dict[str, set[str]] = {state.urn: set() for state in known}
+    for state in known:
+        for needed in needed_by(state):
             if needed in users:
-                users[needed].add(urn)
-    layers: list[list[ResourceState]] = []
-    while remaining:
-        free = sorted(urn for urn in remaining if not (users[urn] & remaining.keys()))
-        if not free:  # a cycle can only come from a damaged state; better out of order than for ever
-            free = sorted(remaining)
-        layers.append([state for urn in free for state in remaining.pop(urn)])
-    return layers
+                users[needed].add(state.urn)
+    return users

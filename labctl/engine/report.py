@@ -90,5 +90,5 @@ class Report:
         return [step for step in self.visible() if step.op is not Op.SAME]
 
     def summary(self) -> Mapping[str, int]:
-        """Return how many visible steps there are by operation (``changeSummary``)."""
-        return dict(sorted(Counter(step.op.value for step in self.visible()).items()))
+        """Return how many visible steps there are by operation (``changeSummary``), those that cannot be left out."""
+        return dict(sorted(Counter(step.op.value for step in self.visible() if not step.impossible).items()))

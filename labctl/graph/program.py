@@ -1,12 +1,13 @@
 """Run a Pulumi program in this process.
 
-The only place that uses private parts of Pulumi's SDK (``run_in_stack``, ``Settings``, ``set_root_resource``); pinned
-by ``tests/unit/graph/test_program.py`` and by the exact version in requirements.txt.
+The only place that uses private parts of Pulumi's SDK (``Stack``, ``Settings``, ``set_root_resource``); pinned by
+``tests/unit/graph/test_recording.py`` and by the exact version in requirements.txt.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import contextvars
 import os
 import runpy
@@ -15,7 +16,7 @@ import traceback
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 import pulumi.runtime.config
 import pulumi.runtime.settings
@@ -25,7 +26,8 @@ from .errors import GraphError, ProgramError
 from .monitor import EngineLog, ResourceMonitor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    import threading
+    from collections.abc import Awaitable, Callable, Mapping
 
 __all__ = ["DEFAULT_PARALLEL", "Program", "run_program", "script"]
 
@@ -95,7 +97,7 @@ def _run(
     asyncio.set_event_loop(loop)
     try:
         _configure(program, monitor, preview=preview, parallel=parallel, show=show)
-        loop.run_until_complete(pulumi.runtime.stack.run_in_stack(program.entry))
+        loop.run_until_complete(_in_stack(program.entry))
     except GraphError:
         raise
     except BaseException as error:
@@ -106,6 +108,51 @@ def _run(
         _close(loop)
         os.chdir(before)
         sys.path[:] = path
+
+
+class _SdkSettings(Protocol):
+    """What is used of the SDK's settings: they are context variables behind a descriptor that says no types."""
+
+    rpc_manager: _RpcManager
+    outputs: set[asyncio.Task[object]]
+    lock: threading.Lock
+
+
+class _RpcManager(Protocol):
+    """Registrations under way."""
+
+    rpcs: list[Awaitable[object]]
+
+
+async def _in_stack(entry: Callable[[], None]) -> None:
+    """Run `entry` below a root stack resource until nothing that it started is left.
+
+    The SDK's own ``run_in_stack`` waits for the first of all open outputs again and again, which costs the square of
+    their number: twice the time at 5,000 resources.
+    """
+    await pulumi.runtime.settings._load_monitor_feature_support()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - the one place
+    stack = pulumi.runtime.stack.Stack()
+    try:
+        entry()
+    except BaseException:
+        with contextlib.suppress(Exception):  # what it had started is answered first; its own exception is the cause
+            await _drain()
+        raise
+    stack._finish()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage] - the one place
+    await _drain()
+
+
+async def _drain() -> None:
+    """Return when every registration is answered and every output has its value; raise what one of them raised."""
+    settings = cast("_SdkSettings", pulumi.runtime.settings.SETTINGS)
+    while settings.rpc_manager.rpcs or settings.outputs:
+        while settings.rpc_manager.rpcs:
+            await settings.rpc_manager.rpcs.pop()
+        with settings.lock:
+            pending = list(settings.outputs)
+            settings.outputs.clear()
+        if pending:
+            await asyncio.gather(*pending)
 
 
 def _configure(

@@ -1,0 +1,196 @@
+"""The command line: verbs with their options, and what an error looks like to a person.
+
+Each verb imports what it needs when it runs: ``labctl --help`` and ``labctl preview`` need no control plane.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .exit_codes import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["app", "run"]
+
+app = typer.Typer(
+    name="labctl",
+    help="A lab's own machines as a research-compute cluster, and an engine to run the program anywhere.",
+    no_args_is_help=True,
+    add_completion=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+StackOption = Annotated[str, typer.Option("--stack", "-s", envvar="LAB_STACK", help="Environment: Pulumi.<stack>.yaml")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON in the shape of the official CLI's.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+RefreshOption = Annotated[bool, typer.Option("--refresh", help="Look first at what is really there.")]
+ParallelOption = Annotated[int, typer.Option("--parallel", "-p", min=1, help="Operations under way at once.")]
+AllowOption = Annotated[
+    list[str] | None,
+    typer.Option("--allow-destroy", metavar="URN", help="Name what may be destroyed; a shell pattern, repeatable."),
+]
+
+
+@app.command()
+def up(
+    stack: StackOption = "dev",
+    yes: YesOption = False,
+    refresh: RefreshOption = False,
+    parallel: ParallelOption = 16,
+    allow_destroy: AllowOption = None,
+) -> None:
+    """Bring the lab to what its stack file says; on a simulated lab, start its control plane first."""
+    from .verbs.up import up as verb
+
+    verb(stack, yes=yes, refresh=refresh, parallel=parallel, allow_destroy=tuple(allow_destroy or ()))
+
+
+@app.command()
+def preview(
+    stack: StackOption = "dev",
+    as_json: JsonOption = False,
+    refresh: RefreshOption = False,
+    expect_no_changes: Annotated[bool, typer.Option("--expect-no-changes", help="Exit 8 when there are any.")] = False,
+    allow_destroy: AllowOption = None,
+) -> None:
+    """Show what `up` would change. Needs no cluster, no credentials and no Pulumi CLI."""
+    from .verbs.preview import preview as verb
+
+    verb(
+        stack,
+        as_json=as_json,
+        refresh=refresh,
+        expect_no_changes=expect_no_changes,
+        allow_destroy=tuple(allow_destroy or ()),
+    )
+
+
+@app.command()
+def refresh(stack: StackOption = "dev", yes: YesOption = False) -> None:
+    """Take over into the state what is really there; changes nothing in the cluster."""
+    from .verbs.refresh import refresh as verb
+
+    verb(stack, yes=yes)
+
+
+@app.command()
+def destroy(stack: StackOption = "dev", yes: YesOption = False, allow_destroy: AllowOption = None) -> None:
+    """Delete everything of the stack, dependents first."""
+    from .verbs.destroy import destroy as verb
+
+    verb(stack, yes=yes, allow_destroy=tuple(allow_destroy or ()))
+
+
+@app.command()
+def diff(
+    one: Annotated[str, typer.Argument(help="Stack")],
+    other: Annotated[str, typer.Argument(help="Stack to compare it with")],
+    as_json: JsonOption = False,
+) -> None:
+    """Compare two stacks: configuration rendered to resources, without a cluster."""
+    from .verbs.diff import diff as verb
+
+    verb(one, other, as_json=as_json)
+
+
+@app.command()
+def export(
+    stack: StackOption = "dev",
+    file: Annotated[Path | None, typer.Option("--file", "-f", help="Write it there instead of printing it.")] = None,
+) -> None:
+    """Print the state as `pulumi stack import` takes it; secrets stay sealed."""
+    from .verbs.export import export as verb
+
+    verb(stack, file=file)
+
+
+@app.command()
+def outputs(
+    stack: StackOption = "dev",
+    as_json: JsonOption = False,
+    show_secrets: Annotated[bool, typer.Option("--show-secrets", help="Print secrets in the clear.")] = False,
+) -> None:
+    """Print what the stack exports."""
+    from .verbs.outputs import outputs as verb
+
+    verb(stack, as_json=as_json, show_secrets=show_secrets)
+
+
+@app.command()
+def unlock(
+    lock: Annotated[str, typer.Argument(help="Id of the lock, as the message about it says")],
+    stack: StackOption = "dev",
+) -> None:
+    """Release a lock that a dead process left, by its id."""
+    from .verbs.unlock import unlock as verb
+
+    verb(stack, lock)
+
+
+@app.command()
+def down(
+    stack: StackOption = "dev",
+    wipe: Annotated[bool, typer.Option("--wipe", help="Forget its data and its state, too.")] = False,
+) -> None:
+    """Stop the embedded control plane of a simulated lab; its data stays."""
+    from .verbs.down import down as verb
+
+    verb(stack, wipe=wipe)
+
+
+@app.command()
+def status(stack: StackOption = "dev", as_json: JsonOption = False) -> None:
+    """Show the embedded control plane: processes, health, memory, where its kubeconfig is."""
+    from .verbs.status import status as verb
+
+    verb(stack, as_json=as_json)
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+    add_help_option=False,
+)
+def kubectl(context: typer.Context, stack: StackOption = "dev") -> None:
+    """Run the pinned kubectl on the embedded control plane: `labctl kubectl get nodes`."""
+    from .verbs.kubectl import kubectl as verb
+
+    verb(stack, context.args)
+
+
+@app.command()
+def tools() -> None:
+    """Obtain the control plane's programs now: from PATH, from their releases, or built from source, once."""
+    from .verbs.tools import tools as verb
+
+    verb()
+
+
+@app.command()
+def charts(stack: StackOption = "dev") -> None:
+    """Check every release's values against the chart itself, where the network reaches it."""
+    from .verbs.charts import charts as verb
+
+    verb(stack)
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run labctl with `arguments` and return its exit code; no traceback reaches a person."""
+    from rich.console import Console
+
+    from .failures import exit_code_of
+
+    try:
+        status = app(list(arguments), standalone_mode=False)
+    except typer.Abort:
+        return ExitCode.INTERRUPTED
+    except typer.Exit as stop:
+        return stop.exit_code
+    except Exception as error:  # noqa: BLE001 - the one place that turns any failure into words and a code
+        return exit_code_of(error, Console(stderr=True, highlight=False, soft_wrap=True))
+    return status if isinstance(status, int) else ExitCode.OK

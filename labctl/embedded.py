@@ -1,0 +1,67 @@
+"""The embedded control plane of a simulated lab: started with the nodes that its stack file describes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from components.gpu.plan import simulated_capacity, simulated_labels
+from components.nodes.plan import simulated_nodes
+from labctl.control_plane import ControlPlane, NodeTaint, SimulatedNode
+
+from .errors import NotSimulatedError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from labctl.control_plane import NodeChanges, Progress
+
+    from .lab import Lab
+
+__all__ = ["control_plane_of", "nodes_of", "start"]
+
+DEFAULT_POD_NETWORK = "10.244.0.0/16"
+"""Pod network of a stack without a network section (flannel's and kubeadm's customary example)."""
+DEFAULT_SERVICE_NETWORK = "10.96.0.0/16"
+"""Service network of a stack without a network section (kubeadm's default begins there)."""
+
+
+def control_plane_of(lab: Lab, progress: Progress) -> ControlPlane:
+    """Return the control plane of `lab`, running or not; raises `NotSimulatedError` where it has none."""
+    nodes = lab.cluster.nodes
+    if nodes.adopt is None or not nodes.simulated:
+        raise NotSimulatedError(lab.stack)
+    network = lab.cluster.network
+    return ControlPlane(
+        lab.folder / "control-plane",
+        kubeconfig=lab.root / nodes.adopt.kubeconfig if nodes.adopt.kubeconfig else lab.folder / "kubeconfig",
+        pod_network=str(network.pods) if network else DEFAULT_POD_NETWORK,
+        service_network=str(network.services) if network else DEFAULT_SERVICE_NETWORK,
+        progress=progress,
+    )
+
+
+def nodes_of(lab: Lab) -> list[SimulatedNode]:
+    """Return the nodes of `lab` as their kubelets and device plugins would register them."""
+    nodes, gpu = lab.cluster.nodes, lab.cluster.gpu
+    hosts = {name: host.gpus for name, host in nodes.hosts.items()}
+    extended: Mapping[str, Mapping[str, int]] = simulated_capacity(gpu, hosts) if gpu else {}
+    discovered: Mapping[str, Mapping[str, str]] = simulated_labels(gpu, hosts) if gpu else {}
+    return [
+        SimulatedNode(
+            name=plan.name,
+            address=str(plan.address),
+            labels=discovered.get(plan.name, {}),
+            taints=tuple(
+                NodeTaint(key=taint.key, value=taint.value or "", effect=taint.effect.value) for taint in plan.taints
+            ),
+            capacity=plan.capacity,
+        )
+        for plan in simulated_nodes(nodes, extended, discovered)
+    ]
+
+
+def start(lab: Lab, progress: Progress) -> tuple[ControlPlane, NodeChanges]:
+    """Return the control plane of `lab` running, its nodes Ready and as the stack file has them."""
+    plane = control_plane_of(lab, progress)
+    plane.start()
+    return plane, plane.reconcile_nodes(nodes_of(lab))

@@ -1,0 +1,59 @@
+"""``labctl destroy``."""
+
+from __future__ import annotations
+
+from labctl.display.plan import print_plan
+from labctl.display.words import DONE, counts
+from labctl.engine.operations import destroy as destroy_stack
+from labctl.engine.run import Run
+from labctl.engine.state import UpdateKind
+from labctl.lab import open_lab
+
+from .session import (
+    confirm,
+    error_console,
+    gate_for,
+    output_console,
+    progress_view,
+    raise_failures,
+    refuse_destruction,
+    stoppable,
+    teller,
+)
+
+__all__ = ["destroy"]
+
+
+def destroy(stack: str, *, yes: bool, allow_destroy: tuple[str, ...]) -> None:
+    """Delete everything of the stack."""
+    lab = open_lab(stack)
+    console, errors = output_console(), error_console()
+    gate = gate_for(lab, allow_destroy)
+    with lab.open(UpdateKind.DESTROY, teller(errors)) as state:
+        if not state.snapshot.resources:
+            console.print(f"Nothing to do: {stack} has no resources.")
+            return
+        planned = Run(old=state.snapshot, providers=lab.providers(), gate=gate)
+        destroy_stack(planned)
+        print_plan(console, planned.report, f"Destruction of {stack}")
+        raise_failures(planned.report, errors)
+        refuse_destruction(gate, planned.report)
+        confirm(f"Delete all of {stack}?", yes=yes)
+        if lab.simulated:
+            from labctl.embedded import control_plane_of  # noqa: PLC0415 - only a simulated lab pays for it
+
+            control_plane_of(lab, teller(errors)).start()
+        with stoppable(errors) as cancelled, progress_view(errors, f"Destroying {stack}") as view:
+            run = Run(
+                old=state.snapshot,
+                providers=lab.providers(),
+                record=state,
+                preview=False,
+                gate=gate,
+                listener=view,
+                cancelled=cancelled,
+            )
+            destroy_stack(run)
+            state.close(succeeded=not run.report.failures, changes=run.report.summary())
+        raise_failures(run.report, errors, cancelled=cancelled)
+        console.print(f"Done: {counts(run.report.summary(), DONE)}.", style="bold")

@@ -1,0 +1,24 @@
+"""``labctl down``."""
+
+from __future__ import annotations
+
+from labctl.embedded import control_plane_of
+from labctl.lab import open_lab
+from stacks.project import PROJECT
+
+from .session import error_console, output_console, teller
+
+__all__ = ["down"]
+
+
+def down(stack: str, *, wipe: bool) -> None:
+    """Stop the embedded control plane; with `wipe` forget its data and the stack's state, which means nothing then."""
+    lab = open_lab(stack)
+    plane = control_plane_of(lab, teller(error_console()))
+    if wipe:
+        plane.wipe()
+        lab.backend().remove_stack(PROJECT, stack)
+        output_console().print(f"{plane.name}: stopped and forgotten.")
+        return
+    stopped = plane.stop()
+    output_console().print(f"{plane.name}: stopped {', '.join(stopped) if stopped else 'nothing; it was not running'}.")
