@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 __all__ = ["print_plan", "step_tree"]
 
 
-def step_tree(steps: Sequence[Step], heading: str) -> Tree:
-    """Return the changing `steps` under the components they belong to; components without a change are left out."""
+def step_tree(steps: Sequence[Step], heading: str, *, brief: bool = False) -> Tree:
+    """Return the changing `steps` under the components they belong to; components without a change are left out.
+
+    `brief` counts what a component creates instead of listing it.
+    """
     by_urn = {step.urn: step for step in steps}
     children: defaultdict[str, list[Step]] = defaultdict(list)
     for step in steps:
@@ -34,9 +37,15 @@ def step_tree(steps: Sequence[Step], heading: str) -> Tree:
     tree = Tree(Text(heading, style="bold"))
 
     def grow(branch: Tree, parent: str) -> None:
+        created = 0
         for step in sorted(children[parent], key=lambda item: (item.type, item.urn)):
-            if step.urn in wanted:
+            if brief and step.op is Op.CREATE and not children[step.urn]:
+                created += 1
+            elif step.urn in wanted:
                 grow(branch if step.type == STACK_TYPE else branch.add(_label(step)), step.urn)
+
+        if created:
+            branch.add(Text(f"{SYMBOLS[Op.CREATE]} {created} resources", style=STYLES[Op.CREATE]))
 
     roots = {_parent(step) for step in steps} - by_urn.keys()
     for root in sorted(roots):
@@ -69,11 +78,11 @@ def _label(step: Step) -> Text:
     return label
 
 
-def print_plan(console: Console, report: Report, heading: str) -> None:
-    """Print the plan in `report`: the tree of changes, failures, notes and the counts."""
+def print_plan(console: Console, report: Report, heading: str, *, brief: bool = False) -> None:
+    """Print the plan in `report`: the tree of changes, notes and the counts; `brief` as in `step_tree`."""
     steps = report.visible()
     if any(step.op is not Op.SAME for step in steps):
-        console.print(step_tree(steps, heading), highlight=False)
+        console.print(step_tree(steps, heading, brief=brief), highlight=False)
     words = {op: f"to {op.value}" for op in Op}
     console.print(f"Resources: {counts(report.summary(), words)}", highlight=False)
     for note in report.notes:

@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.text import Text
 from rich.tree import Tree
 
+from labctl.engine.plan import Op
 from labctl.graph.goal import urn_name, urn_type
 
 from .words import DOING, DONE, SYMBOLS, short_type, title
@@ -64,7 +65,7 @@ class _Component:
     """What is shown of one component."""
 
     name: str
-    done: Counter[str] = field(default_factory=Counter[str])
+    done: Counter[Op] = field(default_factory=Counter[Op])
     failed: list[str] = field(default_factory=list[str])
     running: dict[str, tuple[Step, float]] = field(default_factory=dict[str, "tuple[Step, float]"])
     messages: dict[str, str] = field(default_factory=dict[str, str])
@@ -110,7 +111,7 @@ class LiveTree:
             if failure:
                 component.failed.append(title(step.urn, step.type))
             else:
-                component.done[f"{SYMBOLS[step.op]} {DONE[step.op]}"] += 1
+                component.done[step.op] += 1
         del seconds
 
     def _component(self, step: Step) -> _Component:
@@ -141,7 +142,8 @@ class LiveTree:
             mark, style = "✗", "red"
         label = Text(f"{mark} ", style=style)
         label.append(component.name, style="bold")
-        label.append("  " + ", ".join(f"{word} {count}" for word, count in sorted(component.done.items())), "dim")
+        done = ", ".join(f"{SYMBOLS[op]} {count} {DONE[op]}" for op, count in sorted(component.done.items()))
+        label.append(f"  {done}", "dim")
         label.append(f"  {component.seconds:.1f}s", "dim")
         branch = tree.add(label)
         for name in component.failed:

@@ -35,6 +35,10 @@ def print_summary(console: Console, lab: Lab, snapshot: Snapshot) -> None:
     releases = [state for state in snapshot.resources if state.type == RELEASE_TYPE and not state.delete]
     if releases:
         console.print(_releases(releases))
+    if any(state.outputs.get(SIMULATED_KEY) is True for state in releases):
+        console.print(
+            "recorded: not installed, its chart cannot be reached from here; the first `up` that can installs it"
+        )
     if lab.simulated:
         console.print(_nodes(lab))
     for key, value in sorted(snapshot.outputs.items()):
@@ -70,7 +74,7 @@ def _releases(releases: list[ResourceState]) -> Table:
     for state in sorted(releases, key=lambda item: item.id):
         recorded = state.outputs.get(SIMULATED_KEY) is True
         status = as_mapping(state.outputs.get("status"))
-        word = "recorded, not installed: its chart cannot be reached from here" if recorded else status.get("status")
+        word = "recorded" if recorded else status.get("status")
         inputs = state.inputs
         cells = (inputs.get("name"), inputs.get("namespace"), inputs.get("chart"), inputs.get("version"), word)
         table.add_row(*(str(cell or "") for cell in cells))

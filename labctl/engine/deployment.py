@@ -8,7 +8,6 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections import defaultdict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -18,10 +17,9 @@ from labctl.graph.values import UNKNOWN, UNKNOWN_WIRE, Secret, contains_unknown
 
 from .deletion import Deletions
 from .errors import CancelledError, EngineError, ProtectedError, UnforeseenError
-from .plan import Decision, Op, Step, component_diff, decide, effective_inputs, must_go_first, seal_outputs
+from .plan import Decision, Op, Step, component_diff, decide, must_go_first, seal_outputs
 from .providers.base import (
     Context,
-    Created,
     Diff,
     Operation,
     PartialFailureError,
@@ -30,6 +28,7 @@ from .providers.base import (
     Resource,
 )
 from .record import as_resource
+from .recovery import Recovery, checked_inputs
 from .report import Failure
 from .state import Begun, CustomTimeouts, ResourceState, StateError
 
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
     from labctl.graph.program import Program
     from labctl.graph.values import Inputs, Value
 
-    from .providers.base import Provider
+    from .providers.base import Created
     from .run import Run
 
 __all__ = ["Deployment"]
@@ -65,9 +64,6 @@ class Deployment(ResourceMonitor):
         self._run = run
         self._order = [state for state in run.old.resources if not state.delete]
         self._old = {state.urn: state for state in self._order}
-        self._pending: defaultdict[str, dict[Operation, ResourceState]] = defaultdict(dict)
-        for item in run.old.pending_operations:
-            self._pending[item.resource.urn][item.operation] = item.resource
         self._new: dict[str, ResourceState] = {}
         self._blocked: set[str] = set()
         self._deleted_early: dict[str, ResourceState] = {}
@@ -76,6 +72,7 @@ class Deployment(ResourceMonitor):
             if state.type.startswith(PROVIDER_PREFIX):
                 run.providers.remember(f"{state.urn}::{state.id}", state.inputs)
         self._deletions = Deletions(run)
+        self._recovery = Recovery(run, self._deletions)
 
     # -- what the program asks ------------------------------------------------------------------------------------
 
@@ -100,7 +97,9 @@ class Deployment(ResourceMonitor):
         if state is None:
             return
         if not self._run.preview and contains_unknown(dict(outputs)):
-            outputs = {key: value for key, value in outputs.items() if not contains_unknown(value)}
+            before = self._old[urn].outputs if urn in self._old else {}
+            left = {key: before[key] for key in outputs.keys() & before.keys()}
+            outputs = left | {key: value for key, value in outputs.items() if not contains_unknown(value)}
         with self._lock:
             self._new[urn] = replace(state, outputs=outputs)
         self._run.record.outputs(urn, outputs)
@@ -110,7 +109,7 @@ class Deployment(ResourceMonitor):
     def finish(self) -> None:
         """Delete what the program no longer registers and what replacements left behind; only after a clean run."""
         if not self._run.report.failures and not self._run.cancelled.is_set():
-            self._deletions.settle(self._pending.keys() - self._new.keys())
+            self._deletions.settle(self._recovery.urns - self._new.keys())
             self._deletions.run(keep=self._new.keys())
         elif self._run.cancelled.is_set():
             self._run.report.fail(Failure("", str(CancelledError())))
@@ -154,7 +153,7 @@ class Deployment(ResourceMonitor):
         reference = goal.provider or self._default_provider(goal)
         provider = self._run.providers.get(reference)
         old = self._surviving(goal)
-        inputs = self._checked(goal, old, provider)
+        inputs = checked_inputs(goal, old, provider)
         new = self._state_of(goal, inputs, reference)
         task = _Task(goal=goal, old=old, new=new, reference=reference, context=self._context(goal))
         diff = provider.diff(as_resource(old), inputs, task.context) if old else Diff()
@@ -163,7 +162,7 @@ class Deployment(ResourceMonitor):
             old,
             diff,
             provider_replaced=self._provider_replaced(old, reference, goal.package),
-            unfinished=old is not None and (bool(old.init_errors) or goal.urn in self._pending),
+            unfinished=old is not None and (bool(old.init_errors) or goal.urn in self._recovery.urns),
         )
         early = self._deleted_early.get(goal.urn)
         if early is not None:
@@ -172,11 +171,6 @@ class Deployment(ResourceMonitor):
         if decision.op is Op.SAME and old is not None:
             return self._same(task, old, step)
         return self._change(task, decision, step)
-
-    @staticmethod
-    def _checked(goal: Goal, old: ResourceState | None, provider: Provider) -> Inputs:
-        resource = Resource(urn=goal.urn, type=goal.type, inputs=effective_inputs(goal, old))
-        return provider.check(resource, as_resource(old) if old else None)
 
     # -- steps ----------------------------------------------------------------------------------------------------
 
@@ -295,52 +289,11 @@ class Deployment(ResourceMonitor):
             return f"{urn}::{self._new[urn].id}"
 
     def _surviving(self, goal: Goal) -> ResourceState | None:
-        """Return the old state of `goal`, an earlier run's cut-off operations on it looked into."""
+        """Return the old state of `goal`, or None when there is nothing behind it (any more)."""
         if goal.urn in self._deleted_early:
             return None
         old = self._old.get(goal.urn)
-        pending = self._pending.get(goal.urn, {})
-        if old is not None and old.pending_replacement:
-            old = None
-        if old is not None and Operation.DELETING in pending and self._read(old, Operation.DELETING) is None:
-            self._run.record.forget(old)
-            old = None
-        if Operation.CREATING not in pending:
-            return old
-        half_made = pending[Operation.CREATING]
-        return self._half_made(half_made) if old is None else self._better(goal, old, half_made)
-
-    def _better(self, goal: Goal, old: ResourceState, half_made: ResourceState) -> ResourceState:
-        """Choose between `old` and the successor that an earlier run was cut off at, and drop the other.
-
-        The successor is worth keeping only where it is what the program still wants.
-        """
-        if self._replaces(goal, old) and not self._replaces(goal, half_made):
-            made = self._half_made(half_made)
-            if made is not None:
-                self._deletions.later(old)
-                return made
-        self._deletions.settle({goal.urn})
-        return old
-
-    def _replaces(self, goal: Goal, state: ResourceState) -> bool:
-        provider = self._run.providers.get(state.provider)
-        inputs = self._checked(goal, state, provider)
-        return decide(goal, state, provider.diff(as_resource(state), inputs, Context(preview=True))).op is Op.REPLACE
-
-    def _half_made(self, state: ResourceState) -> ResourceState | None:
-        """Return what a creation that was cut off has left, recorded as unfinished; None if it left nothing."""
-        found = self._read(state, Operation.CREATING)
-        if found is None or not found.id:
-            return None
-        reason = "an earlier run was cut off while creating it"
-        made = replace(state, id=found.id, outputs=found.outputs, init_errors=(reason,))
-        self._run.record.done(self._run.record.begin(Operation.CREATING, state), made)
-        return made
-
-    def _read(self, state: ResourceState, interrupted: Operation) -> Created | None:
-        context = Context(preview=self._run.preview, interrupted=interrupted, cancelled=self._run.cancelled)
-        return self._run.providers.get(state.provider).read(as_resource(state), context)
+        return self._recovery.surviving(goal, None if old is None or old.pending_replacement else old)
 
     def _is_blocked(self, goal: Goal) -> bool:
         """Tell whether something `goal` needs has failed."""

@@ -54,7 +54,7 @@ def up(stack: str, *, yes: bool, refresh: bool, parallel: int, allow_destroy: tu
             console.print(f"Nothing to do: {counts(planned.summary(), DONE)} ({engine:.1f}s).")
             print_summary(console, lab, state.snapshot)
             return
-        print_plan(console, planned, f"Plan for {stack}")
+        print_plan(console, planned, f"Plan for {stack}", brief=True)
         refuse_destruction(gate_for(lab, allow_destroy), planned)
         confirm(f"Bring {stack} to this?", yes=yes)
         with stoppable(errors) as cancelled:

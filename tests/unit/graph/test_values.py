@@ -30,9 +30,7 @@ LEAVES: st.SearchStrategy[Value] = (
 VALUES: st.SearchStrategy[Value] = st.recursive(
     LEAVES,
     lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(st.text(max_size=4), inner, max_size=3)
-        | st.builds(Secret, inner)
+        st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3) | st.builds(Secret, inner)
     ),
     max_leaves=8,
 )

@@ -6,7 +6,6 @@ import errno
 import os
 import secrets
 import signal
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from labctl.engine.providers.base import Context, Created, Diff, Resource
@@ -19,6 +18,7 @@ from .process import Ending, Finished, Stream, run_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from labctl.graph.values import Inputs
 
@@ -55,7 +55,17 @@ SHORTEST_REDACTED: Final = 3
 
 
 class LocalCommand:
-    """What the provider does for ``command:local:Command``."""
+    """What the provider does for ``command:local:Command``.
+
+    Parameters
+    ----------
+    project
+        Folder in which commands run, and where a relative ``dir`` starts from; as it is when the command runs, a
+        relative one starts from the working folder.
+    """
+
+    def __init__(self, project: Path) -> None:
+        self._project = project
 
     def check(self, resource: Resource) -> Inputs:
         """Return the inputs as they are; raises `ProviderError` for what the type does not have."""
@@ -81,7 +91,7 @@ class LocalCommand:
         outputs: Inputs = {"stdout": "", "stderr": ""}
         command = resource.inputs.get("create")
         if command is not None:
-            outputs = _run(command, resource.inputs, outputs, context)
+            outputs = self._run(command, resource.inputs, outputs, context)
         identity = f"{resource.name}{secrets.token_hex(ID_HEX_BYTES)}"
         return Created(id=identity, outputs={**resource.inputs, **outputs})
 
@@ -92,18 +102,22 @@ class LocalCommand:
         outputs: Inputs = {key: old.outputs.get(key, "") for key in ("stdout", "stderr")}
         command = inputs.get("update", inputs.get("create"))
         if command is not None:
-            outputs = _run(command, inputs, outputs, context)
+            outputs = self._run(command, inputs, outputs, context)
         return Created(id=old.id, outputs={**inputs, **outputs})
 
     def delete(self, resource: Resource, context: Context) -> None:
         """Run ``delete``, if there is one."""
         command = resource.inputs.get("delete")
         if command is not None:
-            _run(command, resource.inputs, resource.outputs, context)
+            self._run(command, resource.inputs, resource.outputs, context)
+
+    def _run(self, command: Value, inputs: Inputs, previous: Inputs, context: Context) -> Inputs:
+        folder = self._project / as_text(inputs.get("dir"))
+        return _run(command, inputs, previous, folder, context)
 
 
-def _run(command: Value, inputs: Inputs, previous: Inputs, context: Context) -> Inputs:
-    """Run `command` and return what it said; raises `CommandFailedError` or `NotStartedError`."""
+def _run(command: Value, inputs: Inputs, previous: Inputs, folder: Path, context: Context) -> Inputs:
+    """Run `command` in `folder` and return what it said; raises `CommandFailedError` or `NotStartedError`."""
     text = as_text(command)
     veil = _Veil({**inputs, "command": command, "previous": list(previous.values())})
     logged = LOGGED[as_text(inputs.get("logging"), "stdoutAndStderr")]
@@ -115,7 +129,7 @@ def _run(command: Value, inputs: Inputs, previous: Inputs, context: Context) -> 
     try:
         finished = run_process(
             [*_interpreter(inputs), text],
-            folder=Path(as_text(inputs.get("dir")) or Path.cwd()),
+            folder=folder,
             environment=_environment(inputs, previous),
             stdin=as_text(inputs.get("stdin")).encode(),
             on_line=report,

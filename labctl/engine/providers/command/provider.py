@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from labctl.engine.providers.base import Context, Created, Diff, Resource
@@ -25,30 +27,33 @@ REMOTE: Final = frozenset({"command:remote:Command", "command:remote:CopyFile", 
 CONFIGURATION_KEYS: Final = frozenset({"version", "pluginDownloadURL", "__internal", "__pulumi-go-provider-version"})
 GO_PROVIDER_VERSION: Final = "1.2.0"
 """Version of the framework that pulumi-command 1.2.1 is built with, as it notes in its own configuration."""
-HANDLERS: Final[Mapping[str, LocalCommand]] = {LOCAL: LocalCommand()}
-"""By type token."""
+TYPES: Final = (LOCAL,)
+"""Types that there are."""
 
 
 class CommandProvider:
-    """The command provider; it has no configuration. Commands run on this machine."""
+    """The command provider; it has no configuration. Commands run on this machine, in the folder `project`."""
+
+    def __init__(self, project: Path) -> None:
+        self._handlers: Mapping[str, LocalCommand] = {LOCAL: LocalCommand(project)}
 
     def check(self, resource: Resource, old: Resource | None) -> Inputs:
         """Return the inputs as they are stored; raises `ProviderError` for a type or property there is not."""
         del old
-        return _handler(resource.type).check(resource)
+        return self._handler(resource.type).check(resource)
 
     def diff(self, old: Resource, inputs: Inputs, context: Context) -> Diff:
         """Return how the inputs differ from those of the last run."""
         del context
-        return _handler(old.type).diff(old, inputs)
+        return self._handler(old.type).diff(old, inputs)
 
     def create(self, resource: Resource, context: Context) -> Created:
         """Run the command for a new resource; in a preview its output is unknown."""
-        return _handler(resource.type).create(resource, context)
+        return self._handler(resource.type).create(resource, context)
 
     def update(self, old: Resource, inputs: Inputs, context: Context) -> Created:
         """Run the command for a changed resource; in a preview its output is unknown."""
-        return _handler(old.type).update(old, inputs, context)
+        return self._handler(old.type).update(old, inputs, context)
 
     def read(self, resource: Resource, context: Context) -> Created | None:
         """Return the state's copy: what a command has done cannot be asked for (nor can the official provider)."""
@@ -57,11 +62,27 @@ class CommandProvider:
 
     def delete(self, resource: Resource, context: Context) -> None:
         """Run the command for a resource that goes."""
-        _handler(resource.type).delete(resource, context)
+        self._handler(resource.type).delete(resource, context)
+
+    def _handler(self, type_token: str) -> LocalCommand:
+        if type_token in REMOTE:
+            raise NotBuiltError(type_token, TYPES)
+        if type_token not in self._handlers:
+            raise UnsupportedTypeError(type_token, TYPES)
+        return self._handlers[type_token]
 
 
+@dataclass(frozen=True, kw_only=True)
 class CommandFactory:
-    """Makes `CommandProvider`."""
+    """Makes `CommandProvider`.
+
+    Parameters
+    ----------
+    project
+        Folder in which commands run: the project's, whatever the working folder is (as the official engine has it).
+    """
+
+    project: Path = Path()
 
     def check_config(self, inputs: Inputs) -> Inputs:
         """Return the provider resource's inputs as the official engine stores them; there is nothing to configure."""
@@ -77,12 +98,4 @@ class CommandFactory:
     def configure(self, inputs: Inputs) -> CommandProvider:
         """Return the provider."""
         del inputs
-        return CommandProvider()
-
-
-def _handler(type_token: str) -> LocalCommand:
-    if type_token in REMOTE:
-        raise NotBuiltError(type_token, HANDLERS.keys())
-    if type_token not in HANDLERS:
-        raise UnsupportedTypeError(type_token, HANDLERS.keys())
-    return HANDLERS[type_token]
+        return CommandProvider(self.project)
