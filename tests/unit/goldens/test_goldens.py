@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conftest import STACKS, graph_of  # pyright: ignore[reportMissingImports, reportUnknownVariableType] - pytest puts it on the path
+from golden_graphs import STACKS, graph_of
 
 from labctl.graph.canonical import canonical, graph_json
 from labctl.graph.goal import PROVIDER_PREFIX, STACK_TYPE, Goal

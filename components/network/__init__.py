@@ -1,0 +1,1 @@
+"""Pod network, load balancer, gateway and certificates of a cluster."""

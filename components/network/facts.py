@@ -1,0 +1,88 @@
+"""What other components need to know of the network before anything exists: plain data, from the stack file alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from components.namespaces.plan import scoped
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from components.addresses import AnyNetwork
+
+    from .config import NetworkConfig
+
+__all__ = ["API_SERVER_PORT", "GATEWAY_NAME", "GatewayReference", "NetworkFacts", "network_facts"]
+
+API_SERVER_PORT = 6443
+"""Port of kube-apiserver on every control-plane host (kubeadm, ``localAPIEndpoint.bindPort``)."""
+
+GATEWAY_NAME = "lab"
+"""Name of the shared Gateway in its namespace."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GatewayReference:
+    """The Gateway that routes attach to: what an HTTPRoute's ``parentRefs`` needs."""
+
+    name: str
+    namespace: str
+    class_name: str
+
+    @property
+    def label(self) -> str:
+        """Value of the label by which a namespace says that its routes attach here."""
+        return f"{self.namespace}.{self.name}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkFacts:
+    """The network as other components see it."""
+
+    pods: AnyNetwork
+    services: AnyNetwork
+    hosts: AnyNetwork
+    cluster_domain: str
+    api_server_port: int = API_SERVER_PORT
+    gateway: GatewayReference | None = None
+    issuer: str | None = None
+    """Name of the ClusterIssuer."""
+    hostnames: Mapping[str, str] = field(default_factory=dict[str, str])
+    """DNS name of each published service."""
+
+
+def network_facts(config: NetworkConfig, stack: str, api_server_port: int = API_SERVER_PORT) -> NetworkFacts:
+    """Return what the rest of the stack may know of its network.
+
+    Parameters
+    ----------
+    config
+        Network section of the stack file.
+    stack
+        Name of the stack; names of cluster-scoped objects carry it.
+    api_server_port
+        Port of kube-apiserver on the control-plane hosts.
+    """
+    gateway, issuer = None, None
+    if config.use is not None:
+        used = config.use.gateway
+        gateway = GatewayReference(name=used.name, namespace=used.namespace, class_name=used.class_name)
+        issuer = config.use.issuer
+    if config.gateway is not None:
+        gateway = GatewayReference(
+            name=GATEWAY_NAME, namespace=scoped("gateway", stack), class_name=scoped("envoy", stack)
+        )
+    if config.certificates is not None:
+        issuer = scoped("lab", stack)
+    return NetworkFacts(
+        pods=config.pods,
+        services=config.services,
+        hosts=config.hosts,
+        cluster_domain=config.cluster_domain,
+        api_server_port=api_server_port,
+        gateway=gateway,
+        issuer=issuer,
+        hostnames=dict(config.hostnames),
+    )

@@ -1,0 +1,1 @@
+"""Stand-in definitions of custom resources, for simulated clusters whose charts cannot be reached."""

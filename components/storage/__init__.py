@@ -1,0 +1,1 @@
+"""Homes, scratch space and shared folders of a cluster."""

@@ -1,0 +1,110 @@
+"""Resources of storage, each as the plan says.
+
+Children: ``<name>-namespace`` of the driver, ``<name>-csi-driver-nfs`` Release, ``<name>-homes`` and
+``<name>-scratch`` StorageClass. Shared volumes are claimed by the namespaces that mount them
+(`components.storage.claims.claim_shared`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pulumi
+from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
+from pulumi_kubernetes.storage.v1 import StorageClass
+
+from components.charts import release
+from components.namespaces.component import LabNamespace, LabNamespaceArgs
+from components.namespaces.plan import STACK_LABEL
+
+from .claims import SharedVolumes
+from .errors import MissingServerError
+from .plan import CHART, DRIVER, storage_plan, used_mounts
+
+if TYPE_CHECKING:
+    from components.pins import Pins
+
+    from .config import NfsStorage, StorageConfig, StorageUse
+    from .plan import ClassPlan
+
+__all__ = ["Storage", "StorageArgs"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StorageArgs:
+    """Inputs of `Storage`."""
+
+    config: StorageConfig
+    stack: str
+    pins: Pins
+    server: pulumi.Input[str] | None = None
+    """Address of the NFS server: of the host that ``storage.nfs.host`` names. Not needed where storage is used."""
+    protect: bool = False
+    """Whether volumes and claims that hold data refuse to be deleted."""
+
+
+class Storage(pulumi.ComponentResource):
+    """Classes for homes and scratch space, and shared volumes to be claimed.
+
+    Raises
+    ------
+    MissingServerError
+        If storage is built and the server's address is not given.
+    """
+
+    home_class: pulumi.Output[str]
+    """StorageClass for homes."""
+    scratch_class: pulumi.Output[str] | None
+    """StorageClass for scratch space, if there is any."""
+    shared: SharedVolumes
+    """Shared volumes, for namespaces to claim."""
+
+    def __init__(self, name: str, args: StorageArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("lab:index:Storage", name, None, opts)
+        self._name = name
+        if args.config.nfs is not None:
+            self._build(args, args.config.nfs)
+        elif args.config.use is not None:
+            self._use(args.config.use)
+        self.register_outputs({"homeClass": self.home_class, "scratchClass": self.scratch_class})
+
+    def _build(self, args: StorageArgs, nfs: NfsStorage) -> None:
+        if args.server is None:
+            raise MissingServerError(nfs.host)
+        plan = storage_plan(nfs, args.stack)
+        namespace = LabNamespace(
+            f"{self._name}-namespace",
+            LabNamespaceArgs(plan=plan.namespace),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        driver = release(
+            f"{self._name}-{CHART}",
+            args.pins.chart(CHART),
+            release_name=plan.release_name,
+            namespace=namespace.name,
+            values=plan.values,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[namespace]),
+        )
+        self.home_class = self._storage_class(plan.homes, args, args.server)
+        self.scratch_class = None if plan.scratch is None else self._storage_class(plan.scratch, args, args.server)
+        self.shared = SharedVolumes(plans=plan.shared, server=args.server, protect=args.protect, after=(driver,))
+
+    def _use(self, use: StorageUse) -> None:
+        self.home_class = pulumi.Output.from_input(use.home_class)
+        self.scratch_class = None if use.scratch_class is None else pulumi.Output.from_input(use.scratch_class)
+        self.shared = SharedVolumes(claimed=used_mounts(use))
+
+    def _storage_class(self, plan: ClassPlan, args: StorageArgs, server: pulumi.Input[str]) -> pulumi.Output[str]:
+        made = StorageClass(
+            f"{self._name}-{plan.key}",
+            metadata=ObjectMetaArgs(name=plan.name, labels={STACK_LABEL: args.stack}),
+            provisioner=DRIVER,
+            parameters={**plan.parameters(), "server": server},
+            mount_options=[option.text for option in plan.mount_options],
+            reclaim_policy=plan.reclaim_policy,
+            volume_binding_mode="Immediate",
+            allow_volume_expansion=True,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        return made.metadata.apply(lambda metadata: metadata.name or plan.name)

@@ -1,0 +1,1 @@
+"""What third-party charts and custom resources accept, and whether this program keeps to it."""
