@@ -16,6 +16,12 @@ CONTROLLERS = ("kube-controller-manager", "kube-scheduler", "kwok")
 """What works against the API server, and is started when that is ready."""
 
 
+UNANSWERED_PLUGINS = "MutatingAdmissionWebhook,ValidatingAdmissionWebhook"
+"""Off, where a kubeadm cluster has them on: the pods a chart's webhooks point at are simulated and answer nobody, so
+with the webhook's ``failurePolicy: Fail`` nothing of its kinds could be changed or deleted any more. Admission policies
+stay on: the API server evaluates those itself."""
+
+
 @dataclass(frozen=True)
 class Layout:
     """Where a control plane keeps its things."""
@@ -159,6 +165,7 @@ def _api_server(layout: Layout, ports: Mapping[PortUse, int], networks: Networks
         "--allow-privileged=true",
         "--authorization-mode=Node,RBAC",
         "--enable-admission-plugins=NodeRestriction",
+        f"--disable-admission-plugins={UNANSWERED_PLUGINS}",
         # kubeadm leaves anonymous requests on, for joining hosts. None joins here, and loopback is shared by all users.
         "--anonymous-auth=false",
         f"--client-ca-file={pki / 'ca.crt'}",

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pulumi
-import pytest
 
 from labctl.engine.destruction import Gate
 from labctl.engine.operations import deploy
@@ -237,8 +236,3 @@ class Bench:
         """Start a new process."""
         self.world.kill_at = None
         self.world.killed = False
-
-
-@pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from conftest import Bench, Declared, program_of  # pyright: ignore[reportMissingImports, reportUnknownVariableType] - pytest puts it on the path
+from engine_bench import Bench, Declared, program_of
 
 from labctl.engine.errors import ProtectedError
 from labctl.engine.plan import Op

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from conftest import Bench, Declared, program_of  # pyright: ignore[reportMissingImports, reportUnknownVariableType] - pytest puts it on the path
+from engine_bench import Bench, Declared, program_of
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
