@@ -57,12 +57,14 @@ class StandIns(pulumi.ComponentResource):
     def __init__(self, name: str, args: StandInsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("lab:index:StandIns", name, None, opts)
         kinds = stand_in_kinds()
+        # Once a reachable chart has taken a definition over, its spec is the chart's: a refresh must not want it back.
+        options = pulumi.ResourceOptions(parent=self, ignore_changes=["spec"])
         for kind in kinds:
             CustomResourceDefinition(
                 f"{name}-{kind.name}",
                 metadata=_metadata(kind, args),
                 spec=_definition(kind),
-                opts=pulumi.ResourceOptions(parent=self),
+                opts=options,
             )
         self.names = tuple(kind.name for kind in kinds)
         self.register_outputs({"names": list(self.names)})
