@@ -6,9 +6,11 @@ LABCTL := .venv/bin/labctl
 # $(call phase,NAME,COMMAND): run COMMAND and say what it took.
 phase = @began=$$(date +%s); echo "== $(1)"; $(2) && echo "== $(1): $$(( $$(date +%s) - began )) s"
 
-.PHONY: up down preview diff destroy test lint golden bench charts
-.DEFAULT_GOAL := up
+.PHONY: help up down preview diff destroy test lint golden bench charts
+.DEFAULT_GOAL := help
 
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 up: .venv/ready ## deploy STACK (default dev, on the embedded control plane)
 	@$(LABCTL) up --stack $(STACK) --yes
 down: .venv/ready ## stop the embedded control plane of STACK (labctl down --wipe forgets it)
@@ -19,7 +21,7 @@ diff: .venv/ready ## compare two environments without a cluster: make diff A=tes
 	@$(LABCTL) diff $(or $(A),test) $(or $(B),prod)
 destroy: .venv/ready ## delete everything of STACK
 	@$(LABCTL) destroy --stack $(STACK) --yes
-test: .venv/ready ## lint, types, unit tests, goldens, embedded control plane; LAB_TESTS=all adds root, browser, hosts
+test: .venv/ready ## lint, types, unit tests, goldens, embedded control plane; LAB_TESTS=all adds what needs root
 	$(call phase,lint,.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/pyright)
 	$(call phase,tools,$(LABCTL) tools)
 	$(call phase,tests,.venv/bin/pytest -n 2 --dist loadgroup --durations 10 $(PYTEST_ARGS))
