@@ -22,12 +22,15 @@ STACK_TYPE: Final = "pulumi:pulumi:Stack"
 """Type token of the root resource, which is no part of its children's qualified types."""
 PROVIDER_PREFIX: Final = "pulumi:providers:"
 """Type tokens of provider resources start with this; the package's name follows."""
+DYNAMIC_PREFIX: Final = "pulumi-python:"
+"""Type tokens of resources whose provider is Python code of the program."""
 DURATION_UNITS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 """Seconds per unit of a Go duration (``time.ParseDuration``), as far as timeouts are written in them."""
 
 UNSUPPORTED: Final = {
     "aliasURNs": ("aliases", "Keep the name."),
     "deletedWith": ("deleted_with", "Leave it out: deleting it costs one request."),
+    "dynamic": ("a dynamic provider", "Use a local.Command with a script of its own."),
     "importId": ("the import option", "Adopt the object with the official engine."),
     "packageRef": ("a parameterised package", "Use one of kubernetes, command, random."),
     "pluginDownloadURL": ("plugin_download_url", "Use one of kubernetes, command, random."),
@@ -143,6 +146,8 @@ def _seconds(text: str) -> float | None:
 def _refuse_unsupported(request: resource_pb2.RegisterResourceRequest) -> None:
     """Raise for whatever `request` sets that this engine has not."""
     present = {descriptor.name for descriptor, _ in request.ListFields()}
+    if request.type.startswith(DYNAMIC_PREFIX):
+        present.add("dynamic")
     if "aliases" in present and not _only_type_aliases(request):
         present.add("aliasURNs")
     for name in sorted(present & UNSUPPORTED.keys()):

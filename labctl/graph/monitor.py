@@ -61,6 +61,7 @@ class ResourceMonitor(ABC):
             supportedFeatures=[
                 resource_pb2.RESOURCE_MONITOR_FEATURE_SECRETS,
                 resource_pb2.RESOURCE_MONITOR_FEATURE_ALIAS_SPECS,
+                resource_pb2.RESOURCE_MONITOR_FEATURE_DELETED_WITH,  # refused by us, with the resource's name
             ]
         )
 

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import contextvars
 import os
+import re
 import runpy
 import sys
 import traceback
@@ -22,7 +23,7 @@ import pulumi.runtime.config
 import pulumi.runtime.settings
 import pulumi.runtime.stack
 
-from .errors import GraphError, ProgramError
+from .errors import GraphError, ProgramError, UnsupportedFeatureError
 from .monitor import EngineLog, ResourceMonitor
 
 if TYPE_CHECKING:
@@ -31,8 +32,16 @@ if TYPE_CHECKING:
 
 __all__ = ["DEFAULT_PARALLEL", "Program", "run_program", "script"]
 
+REFUSED_BY_SDK: Final = re.compile(
+    r"The Pulumi CLI does not support (?:the )?(?P<feature>.+?)(?: option)?\. Please update"
+)
+"""What the SDK says of features that our monitor does not announce (``pulumi/runtime/resource.py``)."""
 DEFAULT_PARALLEL: Final = 16
 """Registrations under way at once (as the official engine's default of 4 x cores, here for two to four cores)."""
+
+
+ROUNDS_TO_BEGIN: Final = 8
+"""Turns of the event loop in which the tasks of a failed program begin; they are nested two or three deep."""
 
 
 def _drop(severity: str, message: str) -> None:
@@ -98,9 +107,10 @@ def _run(
     try:
         _configure(program, monitor, preview=preview, parallel=parallel, show=show)
         loop.run_until_complete(_in_stack(program.entry))
-    except GraphError:
-        raise
     except BaseException as error:
+        loop.set_exception_handler(_hush)
+        if isinstance(error, GraphError):
+            raise
         raise _program_error(error, program.root) from error
     finally:
         pulumi.runtime.settings.set_root_resource(None)  # pyright: ignore[reportArgumentType] - the SDK's own reset
@@ -179,11 +189,23 @@ def _configure(
     pulumi.runtime.settings.set_root_resource(None)  # pyright: ignore[reportArgumentType] - the SDK's own reset
 
 
+def _hush(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+    """Say nothing of what else broke when a program failed: each output that waited has the same exception."""
+    del loop, context
+
+
 def _close(loop: asyncio.AbstractEventLoop) -> None:
-    """Close `loop`, whatever tasks a failed program left in it."""
-    for task in asyncio.all_tasks(loop):
+    """Close `loop`, whatever tasks a failed program left in it.
+
+    Each is let run up to where it waits before it is ended: one that never began would leave what it was given to wait
+    for behind, and Python would complain of that at some later moment.
+    """
+    for _ in range(ROUNDS_TO_BEGIN):
+        loop.run_until_complete(asyncio.sleep(0))
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
         task.cancel()
-    loop.run_until_complete(asyncio.sleep(0))
+    loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
     loop.close()
     asyncio.set_event_loop(None)
 
@@ -194,6 +216,10 @@ def _program_error(error: BaseException, root: Path) -> GraphError:
     while cause is not None:
         if isinstance(cause, GraphError):
             return cause
+        if refused := REFUSED_BY_SDK.match(str(cause)):
+            return UnsupportedFeatureError(
+                resource="the program", feature=refused["feature"], instead="Do without it, or use a supported option."
+            )
         cause = cause.__cause__
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if Path(frame.filename).is_relative_to(root) and ".venv" not in frame.filename]

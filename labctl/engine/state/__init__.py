@@ -23,7 +23,8 @@ from .exceptions import (
     UnknownLockError,
     WrongPassphraseError,
 )
-from .locks import LockHolder, StackLock
+from .holder import LockHolder
+from .locks import StackLock
 from .merge import merge
 from .passphrase import Passphrase, SecretsManager, known_passphrases
 from .resource import CustomTimeouts, PendingOperation, ResourceState

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from .locks import LockHolder
+    from .holder import LockHolder
 
 __all__ = [
     "BackendUrlError",

@@ -184,9 +184,12 @@ class Stack:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Close the stack, as failed when an exception is under way."""
+        """Close the stack, as failed when an exception is under way; one stopped before it began leaves nothing."""
         del error, traceback
-        self.close(succeeded=kind is None)
+        if kind is not None and not self._events:
+            self.abandon()
+        else:
+            self.close(succeeded=kind is None)
 
     def _save(self, merged: Snapshot) -> None:
         if self._base is None or not _same(merged, self.snapshot):

@@ -128,7 +128,7 @@ REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "get": (lambda: RandomId.get("x", "some-id"), "reading an existing resource"),
     "deleted_with": (
         lambda: RandomId("x", byte_length=4, opts=Options(deleted_with=RandomId("y", byte_length=4))),
-        "DeletedWith",
+        "deleted_with",
     ),
 }
 

@@ -1,0 +1,13 @@
+"""It is left alone."""
+
+from pathlib import Path
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+from pulumi import ResourceOptions
+from pulumi_kubernetes.core.v1 import ConfigMap
+
+name = pulumi.Config().require("namespace")
+kubeconfig = Path("kubeconfig").read_text(encoding="utf-8")
+cluster = kubernetes.Provider("cluster", kubeconfig=kubeconfig, cluster_identifier="contract")
+beside = ConfigMap("beside", metadata={"name": name}, opts=ResourceOptions(provider=cluster))

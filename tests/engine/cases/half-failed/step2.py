@@ -1,0 +1,10 @@
+"""The command is repaired: just what was missing is made."""
+
+from pulumi import ResourceOptions
+from pulumi_command import local
+
+sound = local.Command("sound", create="echo sound >> log")
+broken = local.Command("broken", create="echo repaired >> log; echo spoken")
+child = local.Command("child", create=broken.stdout.apply(lambda text: f"echo child {text} >> log"))
+grandchild = local.Command("grandchild", create="echo grandchild >> log", opts=ResourceOptions(depends_on=[child]))
+apart = local.Command("apart", create="echo apart >> log", opts=ResourceOptions(depends_on=[sound]))

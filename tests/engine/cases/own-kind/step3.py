@@ -1,0 +1,40 @@
+"""Only the kind is left."""
+
+from pathlib import Path
+
+import pulumi
+import pulumi_kubernetes as kubernetes
+from pulumi import ResourceOptions
+from pulumi_kubernetes.apiextensions.v1 import CustomResourceDefinition, JSONSchemaPropsArgsDict
+
+group = f"{pulumi.Config().require('namespace')}.example"
+kubeconfig = Path("kubeconfig").read_text(encoding="utf-8")
+cluster = kubernetes.Provider("cluster", kubeconfig=kubeconfig, cluster_identifier="contract")
+slices: JSONSchemaPropsArgsDict = {
+    "type": "array",
+    "items": {"type": "string"},
+    "x_kubernetes_list_type": "set",
+}
+kind = CustomResourceDefinition(
+    "kind",
+    metadata={"name": f"layouts.{group}"},
+    spec={
+        "group": group,
+        "scope": "Cluster",
+        "names": {"kind": "Layout", "plural": "layouts", "singular": "layout"},
+        "versions": [
+            {
+                "name": "v1",
+                "served": True,
+                "storage": True,
+                "schema": {
+                    "open_apiv3_schema": {
+                        "type": "object",
+                        "properties": {"spec": {"type": "object", "properties": {"slices": slices}}},
+                    }
+                },
+            }
+        ],
+    },
+    opts=ResourceOptions(provider=cluster),
+)

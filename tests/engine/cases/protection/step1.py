@@ -1,0 +1,8 @@
+"""Two things that must not go."""
+
+from pulumi import ResourceOptions
+from pulumi_command import local
+from pulumi_random import RandomId
+
+treasure = RandomId("treasure", byte_length=2, keepers={"age": "old"}, opts=ResourceOptions(protect=True))
+guard = local.Command("guard", create="echo guard", triggers=["a"], opts=ResourceOptions(protect=True))

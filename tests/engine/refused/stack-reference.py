@@ -1,0 +1,5 @@
+"""reads another stack's outputs"""
+
+import pulumi
+
+pulumi.StackReference("organization/other/prod")
