@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections import Counter, defaultdict
@@ -13,9 +12,9 @@ from rich.table import Table
 
 from labctl.engine.state import SIMULATED_KEY
 from labctl.graph.goal import PROVIDER_PREFIX, STACK_TYPE, urn_name
-from labctl.graph.values import as_mapping, redact
+from labctl.graph.values import as_mapping
 
-from .words import short_type
+from .words import short_type, shown
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -42,8 +41,7 @@ def print_summary(console: Console, lab: Lab, snapshot: Snapshot) -> None:
     if lab.simulated:
         console.print(_nodes(lab))
     for key, value in sorted(snapshot.outputs.items()):
-        text = value if isinstance(value, str) else json.dumps(redact(value), ensure_ascii=False, sort_keys=True)
-        console.print(f"{key}: {text}", markup=False)
+        console.print(f"{key}: {value if isinstance(value, str) else shown(value)}", markup=False)
     if lab.simulated:
         _look_next(console, lab)
 

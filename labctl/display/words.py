@@ -70,7 +70,7 @@ def title(urn: str, type_: str) -> str:
 
 def shown(value: Value) -> str:
     """Return `value` on one line, secrets hidden, long text cut."""
-    text = json.dumps(redact(value), ensure_ascii=False)
+    text = json.dumps(redact(value), ensure_ascii=False, sort_keys=True)
     return text if len(text) <= LONGEST_VALUE else text[: LONGEST_VALUE - 1] + "…"
 
 

@@ -1,6 +1,5 @@
 """Ports: chosen free once, kept with the data, replaced only when somebody else took them."""
 
-import itertools
 import json
 import os
 import socket
@@ -47,8 +46,8 @@ def test_a_full_range_says_so() -> None:
 
 
 def test_two_control_planes_at_the_same_moment_try_different_ports() -> None:
-    choices = [frozenset(choose_ports(PortUse, avoid=[], free=all_free).values()) for _ in range(5)]
-    assert all(not one & other for one, other in itertools.pairwise(choices))
+    choices = {frozenset(choose_ports(PortUse, avoid=[], free=all_free).values()) for _ in range(5)}
+    assert len(choices) > 1  # drawn from thousands: five times the same has no chance, two that touch have
 
 
 def test_ports_are_kept(tmp_path: Path) -> None:
