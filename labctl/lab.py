@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -18,7 +19,7 @@ from stacks.project import PROJECT
 from .errors import NoProjectError, UnknownStackError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from stacks.config import ClusterConfig
 
@@ -75,13 +76,27 @@ class Lab:
         A lock whose process has died on this very machine holds nothing any more: it is released, and `tell` told so.
         Anybody else's is released only by name (``labctl unlock``).
         """
-        files = self.files()
         if kind is not UpdateKind.PREVIEW:
-            for holder in files.lock().others():
-                if holder.dead:
-                    files.lock().release_other(holder.id)
-                    tell(f"released the lock of a process that is no more: {holder.describe()}")
-        return open_stack(files, kind, passphrases=self.passphrases(), salt=self.file.encryption_salt)
+            self._release_dead(tell)
+        return open_stack(self.files(), kind, passphrases=self.passphrases(), salt=self.file.encryption_salt)
+
+    @contextmanager
+    def locked(self, tell: Callable[[str], None] = _say_nothing) -> Generator[None]:
+        """Hold the lock on its state without reading that; `StackLockedError` where another run has it."""
+        self._release_dead(tell)
+        lock = self.files().lock()
+        lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _release_dead(self, tell: Callable[[str], None]) -> None:
+        lock = self.files().lock()
+        for holder in lock.others():
+            if holder.dead:
+                lock.release_other(holder.id)
+                tell(f"released the lock of a process that is no more: {holder.describe()}")
 
     def program(self) -> Program:
         """Return the project's program with this stack's configuration; sealed values need the passphrase."""

@@ -7,7 +7,13 @@ from pathlib import Path
 
 import pytest
 
-FORGOTTEN = ("KUBECONFIG", "PULUMI_CONFIG_PASSPHRASE", "PULUMI_CONFIG_PASSPHRASE_FILE", "PULUMI_BACKEND_URL", "LAB_STACK")
+FORGOTTEN = (
+    "KUBECONFIG",
+    "PULUMI_CONFIG_PASSPHRASE",
+    "PULUMI_CONFIG_PASSPHRASE_FILE",
+    "PULUMI_BACKEND_URL",
+    "LAB_STACK",
+)
 """Variables that could lead a test to somebody's cluster, state or secrets."""
 
 

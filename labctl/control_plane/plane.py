@@ -15,6 +15,7 @@ from pathlib import Path
 from .cache import exclusive_lock, full_disk_told, require_space, require_supported_platform
 from .client import ApiClient, tls_context
 from .components import CONTROLLERS, ComponentSpec, Layout, Networks, component_specs
+from .definitions import establish_definitions
 from .errors import (
     ApiRequestError,
     DamagedDataError,
@@ -261,7 +262,11 @@ class ControlPlane:
             )
             self._table.end(reversed(outdated), grace_seconds=GRACE_SECONDS, progress=self._progress)
         self._progress(f"starting {self.name}")
+        is_new_server = not self._runs(specs["kube-apiserver"])
         self._bring_up([specs["etcd"], specs["kube-apiserver"]], tools)
+        if is_new_server:
+            with self._client(connections=1) as client:
+                establish_definitions(client)
         if not self._runs(specs["kwok"]):
             self._prepare_for_kwok()
         self._bring_up([specs[name] for name in CONTROLLERS], tools)

@@ -15,7 +15,7 @@ from labctl.graph.program import DEFAULT_PARALLEL
 
 from .errors import EngineError, ProtectedError, UnforeseenError
 from .plan import Op, Step, deletion_graph
-from .providers.base import Context, Operation, ProviderError
+from .providers.base import Context, Operation, ProviderError, UnfinishedError
 from .record import as_resource
 from .report import Failure
 from .state import StateError
@@ -132,7 +132,8 @@ class Deletions:
             if not state.retain_on_delete:
                 self._provider_delete(state)
         except ProviderError as error:
-            self._run.record.failed(begun)
+            if not isinstance(error, UnfinishedError):  # that stays pending: the next run looks what became of it
+                self._run.record.failed(begun)
             self._run.listener.finished(step, time.monotonic() - began, Failure(state.urn, str(error), error))
             raise
         self._run.record.done(begun, None, replacing=early)

@@ -26,6 +26,7 @@ from .providers.base import (
     ProviderError,
     Replacement,
     Resource,
+    UnfinishedError,
 )
 from .record import as_resource
 from .recovery import Recovery, checked_inputs
@@ -230,6 +231,8 @@ class Deployment(ResourceMonitor):
         except PartialFailureError as error:
             outputs = seal_outputs(error.outputs, task.goal.additional_secret_outputs, _seal)
             self._made(begun, replace(task.new, id=error.resource_id, outputs=outputs, init_errors=error.reasons))
+            raise
+        except UnfinishedError:  # it stays pending: the next run looks what has become of it
             raise
         except ProviderError:
             self._run.record.failed(begun)

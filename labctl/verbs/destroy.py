@@ -36,8 +36,8 @@ def destroy(stack: str, *, yes: bool, allow_destroy: tuple[str, ...]) -> None:
         planned = Run(old=state.snapshot, providers=lab.providers(), gate=gate)
         destroy_stack(planned)
         print_plan(console, planned.report, f"Destruction of {stack}")
-        raise_failures(planned.report, errors)
         refuse_destruction(gate, planned.report)
+        raise_failures(planned.report, errors)
         confirm(f"Delete all of {stack}?", yes=yes)
         if lab.simulated:
             from labctl.embedded import control_plane_of  # noqa: PLC0415 - only a simulated lab pays for it

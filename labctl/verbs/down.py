@@ -14,11 +14,13 @@ __all__ = ["down"]
 def down(stack: str, *, wipe: bool) -> None:
     """Stop the embedded control plane; with `wipe` forget its data and the stack's state, which means nothing then."""
     lab = open_lab(stack)
-    plane = control_plane_of(lab, teller(error_console()))
-    if wipe:
-        plane.wipe()
-        lab.backend().remove_stack(PROJECT, stack)
-        output_console().print(f"{plane.name}: stopped and forgotten.")
-        return
-    stopped = plane.stop()
+    tell = teller(error_console())
+    plane = control_plane_of(lab, tell)
+    with lab.locked(tell):  # not under a run that is changing it
+        if wipe:
+            plane.wipe()
+            lab.backend().remove_stack(PROJECT, stack)
+            output_console().print(f"{plane.name}: stopped and forgotten.")
+            return
+        stopped = plane.stop()
     output_console().print(f"{plane.name}: stopped {', '.join(stopped) if stopped else 'nothing; it was not running'}.")

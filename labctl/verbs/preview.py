@@ -55,8 +55,8 @@ def preview(
         console.print(json.dumps(shape, indent=2), markup=False)
     else:
         print_plan(console, run.report, f"Preview of {stack}")
-    raise_failures(run.report, errors)
     refuse_destruction(gate_for(lab, allow_destroy), run.report)
+    raise_failures(run.report, errors)
     if expect_no_changes and any(step.op is not Op.SAME for step in run.report.visible()):
         message = "there are changes"
         raise ChangesError(message)

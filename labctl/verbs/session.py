@@ -13,6 +13,7 @@ from rich.console import Console
 
 from labctl.display.progress import LiveTree, PlainLines
 from labctl.engine.destruction import Gate
+from labctl.engine.errors import ProtectedError
 from labctl.errors import RefusedError, VerbError
 from labctl.exit_codes import ExitCode
 
@@ -50,7 +51,8 @@ class StoppedError(VerbError):
 
 def output_console() -> Console:
     """Return the console for results; a pipe has lines as long as it takes."""
-    return Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else PIPE_WIDTH)
+    told = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console(highlight=False, soft_wrap=True, width=None if told else PIPE_WIDTH)
 
 
 def error_console() -> Console:
@@ -78,9 +80,13 @@ def gate_for(lab: Lab, allowed: tuple[str, ...]) -> Gate:
 
 
 def refuse_destruction(gate: Gate, report: Report) -> None:
-    """Raise `RefusedError` when the plan in `report` would destroy what was not named."""
-    refusals = gate.refusals(report.steps)
-    if refusals:
+    """Raise `RefusedError` when the plan in `report` would destroy what is protected or was not named.
+
+    A plan that fails for another reason is not judged: `raise_failures` says what is wrong with it.
+    """
+    protected = [failure.error for failure in report.failures if isinstance(failure.error, ProtectedError)]
+    refusals = [*protected, *gate.refusals(report.steps)]
+    if refusals and len(protected) == len(report.failures):
         raise RefusedError([str(refusal) for refusal in refusals])
 
 

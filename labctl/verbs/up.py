@@ -27,11 +27,8 @@ from .session import (
 )
 
 if TYPE_CHECKING:
-    import threading
-
     from labctl.engine.report import Report
     from labctl.engine.state import Snapshot, Stack
-    from labctl.lab import Lab
 
 __all__ = ["up"]
 
@@ -47,18 +44,34 @@ def up(stack: str, *, yes: bool, refresh: bool, parallel: int, allow_destroy: tu
         start(lab, teller(errors))
     ready = time.monotonic()
     with lab.open(UpdateKind.UPDATE, teller(errors)) as state:
-        planned = plan(lab, refreshed(lab, state.snapshot) if refresh else state.snapshot).report
-        raise_failures(planned, errors)
-        if _is_settled(planned, state.snapshot):
+        old = refreshed(lab, state.snapshot) if refresh else state.snapshot
+        planned = plan(lab, old).report
+        gate = gate_for(lab, allow_destroy)
+        if planned.failures:
+            print_plan(console, planned, f"Plan for {stack}")
+            refuse_destruction(gate, planned)
+            raise_failures(planned, errors)
+        if _is_settled(planned, old):
+            _forget_gone(state, old)
             engine = time.monotonic() - ready
             console.print(f"Nothing to do: {counts(planned.summary(), DONE)} ({engine:.1f}s).")
-            print_summary(console, lab, state.snapshot)
+            print_summary(console, lab, old)
             return
         print_plan(console, planned, f"Plan for {stack}", brief=True)
-        refuse_destruction(gate_for(lab, allow_destroy), planned)
+        refuse_destruction(gate, planned)
         confirm(f"Bring {stack} to this?", yes=yes)
-        with stoppable(errors) as cancelled:
-            report = _apply(lab, state, parallel=parallel, allow_destroy=allow_destroy, cancelled=cancelled)
+        _forget_gone(state, old)
+        with stoppable(errors) as cancelled, progress_view(errors, f"Bringing {stack} up") as view:
+            run = Run(
+                old=old,
+                providers=lab.providers(),
+                record=state,
+                preview=False,
+                gate=gate,
+                listener=view,
+                cancelled=cancelled,
+            )
+            report = deploy(lab.program(), run, parallel=parallel)
             merged = state.close(succeeded=not report.failures, changes=report.summary())
         for note in report.notes:
             console.print(f"note: {note}", style="cyan", markup=False)
@@ -70,20 +83,14 @@ def up(stack: str, *, yes: bool, refresh: bool, parallel: int, allow_destroy: tu
         print_summary(console, lab, merged)
 
 
-def _apply(
-    lab: Lab, state: Stack, *, parallel: int, allow_destroy: tuple[str, ...], cancelled: threading.Event
-) -> Report:
-    with progress_view(error_console(), f"Bringing {lab.stack} up") as view:
-        run = Run(
-            old=state.snapshot,
-            providers=lab.providers(),
-            record=state,
-            preview=False,
-            gate=gate_for(lab, allow_destroy),
-            listener=view,
-            cancelled=cancelled,
-        )
-        return deploy(lab.program(), run, parallel=parallel)
+def _forget_gone(state: Stack, seen: Snapshot) -> None:
+    """Note which resources of `state` a look at the cluster has not found any more; without a look, none."""
+    if seen is state.snapshot:
+        return
+    found = {(resource.urn, resource.id, resource.delete) for resource in seen.resources}
+    for resource in state.snapshot.resources:
+        if (resource.urn, resource.id, resource.delete) not in found:
+            state.forget(resource)
 
 
 def _is_settled(planned: Report, old: Snapshot) -> bool:

@@ -10,8 +10,11 @@ from pathlib import Path
 
 import pytest
 from cluster_api import Api, make_plane
+from lab_copy import LabCopy, copy_project
+from lab_facts import Undisturbed, objects_of_ours, state_of
 
-from labctl.control_plane import ControlPlane, SimulatedNode
+from labctl.control_plane import ControlPlane, SimulatedNode, obtain_tool
+from labctl.control_plane.pins import CONTROL_PLANE_TOOLS
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -90,3 +93,37 @@ def gpu_node() -> Callable[..., SimulatedNode]:
         return SimulatedNode(name=name, address="10.1.2.3", labels=named, capacity={**capacity, **(slices or {})})
 
     return make
+
+
+@pytest.fixture(scope="module")
+def project_copy(tmp_path_factory: pytest.TempPathFactory) -> Generator[LabCopy]:
+    """A copy of the project, its programs obtained, nothing started; no control plane of it runs after the module."""
+    for tool in CONTROL_PLANE_TOOLS:
+        obtain_tool(tool, print)
+    lab = copy_project(tmp_path_factory.mktemp("project"))
+    yield lab
+    for folder in sorted((lab.root / ".lab").glob("*/control-plane")):
+        LabCopy(lab.root, folder.parent.name).plane.wipe()
+
+
+@pytest.fixture(scope="module")
+def undisturbed(project_copy: LabCopy) -> Undisturbed:
+    project_copy.well("up", "--yes")
+    found = Undisturbed(objects_of_ours(project_copy.api), state_of(project_copy))
+    assert len(found.objects) > 70
+    return found
+
+
+@pytest.fixture
+def empty(project_copy: LabCopy, undisturbed: Undisturbed) -> LabCopy:
+    """A lab whose control plane runs and holds nothing of the program."""
+    project_copy.well("destroy", "--yes")
+    assert objects_of_ours(project_copy.api) == {}
+    return project_copy
+
+
+@pytest.fixture
+def deployed(project_copy: LabCopy, undisturbed: Undisturbed) -> LabCopy:
+    """A lab as it was left by the test before, brought up if it was not."""
+    project_copy.well("up", "--yes")
+    return project_copy

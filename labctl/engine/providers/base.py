@@ -30,6 +30,7 @@ __all__ = [
     "ProviderFactory",
     "Replacement",
     "Resource",
+    "UnfinishedError",
 ]
 
 
@@ -50,6 +51,13 @@ class Replacement(StrEnum):
 
 class ProviderError(Exception):
     """An operation that did not happen; the message is shown to a person as it is."""
+
+
+class UnfinishedError(ProviderError):
+    """An operation that was begun and whose end is not known: it may have happened, or may still happen.
+
+    The engine keeps it as pending, and the next run looks before it decides.
+    """
 
 
 class PartialFailureError(ProviderError):

@@ -103,7 +103,10 @@ class StackLockedError(StateError):
     def __init__(self, stack: str, holders: Sequence[LockHolder]) -> None:
         lines = [f"stack {stack} is locked by {len(holders)} other process(es):"]
         lines += [f"  {holder.describe()}" for holder in holders]
-        lines.append("wait for it to end; if it has ended without removing its lock, free that lock by its id")
+        command = f"labctl unlock {holders[0].id if holders else 'ID'} --stack {stack.rpartition('/')[2]}"
+        lines.append(
+            f"wait for it to end; if it has ended without removing its lock, free that lock by its id: {command}"
+        )
         super().__init__("\n".join(lines))
         self.stack = stack
         self.holders = tuple(holders)

@@ -142,7 +142,7 @@ class KubernetesFactory:
         )
         return KubernetesProvider(
             Settings(namespace, mutability),
-            objects=ObjectLifecycle(cluster, namespace),
+            objects=ObjectLifecycle(cluster, namespace, simulated=self.simulated),
             patches=PatchLifecycle(cluster, namespace),
             releases=ReleaseLifecycle(
                 command=HelmCommand(helm=self.helm, access=access, work=self.work),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from labctl.engine.providers.base import ProviderError
+from labctl.engine.providers.base import ProviderError, UnfinishedError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -99,8 +99,8 @@ class IncompleteObjectError(KubernetesError):
         super().__init__(f"{logical_name!r} has no {field}: a Kubernetes object states its apiVersion and kind")
 
 
-class ClusterUnreachableError(KubernetesError):
-    """No answer from the API server."""
+class ClusterUnreachableError(KubernetesError, UnfinishedError):
+    """No answer from the API server; what it was asked for may have been done."""
 
     def __init__(self, server: str, reason: str) -> None:
         super().__init__(f"the Kubernetes API server {server} does not answer ({reason}): start it, then run again")
@@ -158,7 +158,7 @@ class PatchTargetMissingError(KubernetesError):
         )
 
 
-class StuckDeletionError(KubernetesError):
+class StuckDeletionError(KubernetesError, UnfinishedError):
     """The object is marked for deletion and something holds it."""
 
     def __init__(
@@ -172,7 +172,7 @@ class StuckDeletionError(KubernetesError):
         self.finalizers = tuple(finalizers)
 
 
-class StillDeletingError(KubernetesError):
+class StillDeletingError(KubernetesError, UnfinishedError):
     """The run was stopped while the object was going."""
 
     def __init__(self, kind: str, object_id: str) -> None:

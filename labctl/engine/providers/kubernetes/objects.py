@@ -26,7 +26,8 @@ from .manifests import (
 from .ownership import created_by_update, field_manager, is_managed_by, managers, takeover_patch
 from .readiness import DEFAULT_TIMEOUT_SECONDS
 from .verdicts import cannot_be_previewed, is_namespace_missing, translated
-from .vocabulary import group_of
+from .vocabulary import BUILT_IN_GROUPS, group_of
+from .volumes import give_volume_back
 from .waiting import NotReadyError, Place, await_gone, await_ready
 
 if TYPE_CHECKING:
@@ -90,11 +91,15 @@ class ObjectLifecycle:
         Where.
     default_namespace
         For namespaced objects that name none.
+    simulated
+        True where nothing runs on the nodes: no operator makes a custom resource the owner of anything, and the garbage
+        collector takes note of a kind that is new only every 30 s, so custom resources are deleted without it.
     """
 
-    def __init__(self, cluster: Cluster, default_namespace: str) -> None:
+    def __init__(self, cluster: Cluster, default_namespace: str, *, simulated: bool = False) -> None:
         self._cluster = cluster
         self._namespace = default_namespace
+        self._simulated = simulated
 
     def create(self, resource: Resource, context: Context) -> Created:
         """Create the object, or in a preview have the server check it.
@@ -135,9 +140,8 @@ class ObjectLifecycle:
         existing = self._cluster.get_before_create(place.resource, place.target)
         if existing is None:
             return None
-        metadata = as_mapping(existing.get("metadata"))
-        if metadata.get("deletionTimestamp"):
-            await_gone(place, as_text(metadata.get("uid")), _limit(context, {}), context)
+        if is_going(existing):
+            await_gone(place, as_text(as_mapping(existing.get("metadata")).get("uid")), _limit(context, {}), context)
             return None
         if context.interrupted is Operation.CREATING and is_managed_by(existing, manager):
             return existing
@@ -197,6 +201,7 @@ class ObjectLifecycle:
         """Return what is to be recorded once the applied object is ready; `outputs` are those at this moment."""
         reasons: tuple[str, ...] = ()
         applied = live
+        give_volume_back(place, live, context)
         if not Behaviour.of(inputs).skip_await:
             try:
                 live = await_ready(place, live, _asked_limit(context, inputs), context)
@@ -294,12 +299,15 @@ class ObjectLifecycle:
         return Created(id=old.id, outputs=checkpoint(result, inputs, manager, _initial_version(old)))
 
     def read(self, resource: Resource, context: Context) -> Created | None:
-        """Return the live object, and as inputs the live values of the fields that the program set."""
-        del context
+        """Return the live object, and as inputs the live values of the fields that the program set.
+
+        One whose deletion an earlier run asked for counts as gone while it is still going: nothing keeps it, and a
+        create waits until it is gone.
+        """
         target = target_of(resource, self._namespace)
         kind = self._cluster.resource_of(target)
         live = self._cluster.get(kind, target) if kind is not None else None
-        if live is None:
+        if live is None or (context.interrupted is Operation.DELETING and is_going(live)):
             return None
         inputs = live_inputs(live, resource.inputs)
         manager = field_manager(resource.urn, resource.inputs, resource.outputs)
@@ -320,9 +328,7 @@ class ObjectLifecycle:
             return
         place, behaviour = Place(self._cluster, kind, target), Behaviour.of(resource.inputs)
         group_kind = (group_of(target.api_version), target.kind)
-        policy = behaviour.propagation or (
-            Propagation.BACKGROUND if group_kind in OWN_NOTHING else Propagation.FOREGROUND
-        )
+        policy = behaviour.propagation or self._propagation(group_kind)
         try:
             uid = self._cluster.delete(kind, target, policy)
         except ApiError as error:
@@ -332,6 +338,17 @@ class ObjectLifecycle:
             await_gone(place, uid, _limit(context, resource.inputs), context)
         if target.kind == "CustomResourceDefinition":
             self._cluster.forget_kinds()
+
+    def _propagation(self, group_kind: tuple[str, str]) -> Propagation:
+        """Return how an object that says nothing about it is deleted: at once where it cannot own anything."""
+        is_custom = group_kind[0] not in BUILT_IN_GROUPS
+        owns_nothing = group_kind in OWN_NOTHING or (self._simulated and is_custom)
+        return Propagation.BACKGROUND if owns_nothing else Propagation.FOREGROUND
+
+
+def is_going(live: Mapping[str, Value]) -> bool:
+    """Tell whether the deletion of a live object was asked for."""
+    return bool(as_mapping(live.get("metadata")).get("deletionTimestamp"))
 
 
 def identity_of(place: Place) -> Inputs:

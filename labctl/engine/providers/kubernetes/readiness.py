@@ -234,10 +234,10 @@ def claim(live: Mapping[str, Value], lookup: Lookup) -> Verdict:
 
 
 def volume(live: Mapping[str, Value], lookup: Lookup) -> Verdict:
-    """Ready when available or bound."""
+    """Ready when available, bound, or kept after its claim went: that one waits for a claim, not a claim for it."""
     del lookup
     phase = as_text(as_mapping(live.get("status")).get("phase"))
-    return READY if phase in {"Available", "Bound"} else _waiting(f"the volume is {phase or 'new'}")
+    return READY if phase in {"Available", "Bound", "Released"} else _waiting(f"the volume is {phase or 'new'}")
 
 
 def quota(live: Mapping[str, Value], lookup: Lookup) -> Verdict:
