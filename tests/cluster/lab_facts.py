@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import NamedTuple
 
 from cluster_api import Api, Object
-from lab_copy import Ended, LabCopy
+from lab_copy import PATIENCE_SECONDS, Ended, LabCopy
 
+from labctl.control_plane.errors import ApiRequestError
 from labctl.graph.values import SIGNATURE_KEY, Plain
 
 OURS = "pulumi-kubernetes-"
@@ -38,12 +41,24 @@ def inventory(api: Api) -> dict[Key, Object]:
         for resource in api.get(group)["resources"]:
             if "/" in resource["name"] or "list" not in resource["verbs"] or resource["kind"] in RESTLESS:
                 continue
-            listed = api.get(f"{group}/{resource['name']}")
+            listed = _listed(api, f"{group}/{resource['name']}")
             for item in listed["items"]:
                 meta = item["metadata"]
                 version = group.removeprefix("/apis/").removeprefix("/api/")
                 found[Key(version, resource["kind"], meta.get("namespace", ""), meta["name"])] = item
     return found
+
+
+def _listed(api: Api, path: str) -> Object:
+    """Return a list of objects; one of a kind that has just come may have to be asked for again."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        try:
+            return api.get(path)
+        except ApiRequestError as error:
+            if error.status != HTTPStatus.TOO_MANY_REQUESTS or time.monotonic() > deadline:
+                raise
+            time.sleep(0.2)
 
 
 def own(item: Object) -> list[Object]:

@@ -18,8 +18,6 @@ from labctl.graph.record import record
 from labctl.graph.values import Plain, Secret, Unknown, Value, as_mapping, as_text
 from labctl.lab import open_lab
 
-pytestmark = pytest.mark.xdist_group("lab-deployed")
-
 HUB = "hub-dev"
 """Namespace of the hub, where notebook servers run."""
 RELEASES = 8

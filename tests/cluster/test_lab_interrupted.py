@@ -13,8 +13,6 @@ import pytest
 from lab_copy import LabCopy, await_lines, ended, interrupted
 from lab_facts import Undisturbed, finish, is_undisturbed, objects_of_ours, state_of
 
-pytestmark = pytest.mark.xdist_group("lab-interrupted")
-
 
 def test_one_interrupt_finishes_what_is_under_way_and_starts_nothing_more(
     empty: LabCopy, undisturbed: Undisturbed

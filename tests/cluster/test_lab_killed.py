@@ -8,8 +8,6 @@ import pytest
 from lab_copy import LabCopy, interrupted
 from lab_facts import Undisturbed, finish, is_undisturbed, objects_of_ours
 
-pytestmark = pytest.mark.xdist_group("lab-killed")
-
 MOMENTS = (1, 12, 30, 50, 75, 100, 130, 160)
 """Lines of the journal, of the about 230 that bringing up an empty lab writes; destroying one writes about 200."""
 

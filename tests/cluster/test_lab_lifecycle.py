@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
-import pytest
 from lab_copy import LabCopy, await_lines, ended
 from lab_facts import Key, inventory, objects_of_ours, own, state_of
 
@@ -18,8 +17,6 @@ from labctl.control_plane.cache import cache_directory
 from labctl.control_plane.pins import CONTROL_PLANE_TOOLS
 from stacks.environments import EnvironmentName
 from stacks.pins import load_pins
-
-pytestmark = pytest.mark.xdist_group("lab-lifecycle")
 
 
 def names(lab: LabCopy) -> set[Key]:

@@ -11,8 +11,6 @@ import pytest
 from lab_copy import LabCopy
 from lab_facts import objects_of_ours, versions
 
-pytestmark = pytest.mark.xdist_group("lab-refusals")
-
 
 def contents(folder: Path) -> dict[str, bytes]:
     """Return every file below `folder`."""
