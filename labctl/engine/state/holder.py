@@ -37,6 +37,8 @@ class LockHolder:
             return True
         except PermissionError:
             pass
+        if _is_zombie(self.pid):
+            return True
         started = _process_start(self.pid)
         return started is not None and self.since is not None and started > self.since + CLOCK_TOLERANCE
 
@@ -54,6 +56,14 @@ def _age(since: datetime) -> str:
             count = seconds // size
             return f"{count} {unit}{'s' if count > 1 else ''} ago"
     return f"{seconds} seconds ago"
+
+
+def _is_zombie(pid: int) -> bool:
+    """Tell whether `pid` has ended and only its parent does not know yet: a container's first process may never ask."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0] in {"Z", "X"}
+    except (OSError, IndexError):
+        return False
 
 
 def _process_start(pid: int) -> datetime | None:

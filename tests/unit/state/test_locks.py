@@ -97,6 +97,8 @@ def test_killed_process_is_told_and_its_lock_freed_only_on_request(files: StackF
     (alive,) = files.lock().others()
     assert not alive.dead
     process.kill()
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert files.lock().others()[0].dead, "ended, and its parent has not asked yet"
     process.communicate()
     (dead,) = files.lock().others()
     assert dead.dead

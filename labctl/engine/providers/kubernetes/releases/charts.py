@@ -151,8 +151,11 @@ class ChartSources:
             lock = self._locks.setdefault(place, Lock())
         with lock:
             if place not in self._answers:
-                seconds = LATER_PROBE_SECONDS if any(map(_is_silence, self._answers.values())) else PROBE_SECONDS
-                self._answers[place] = _within(seconds, scheme, *place)
+                with self._lock:
+                    is_silent = any(map(_is_silence, self._answers.values()))
+                answer = _within(LATER_PROBE_SECONDS if is_silent else PROBE_SECONDS, scheme, *place)
+                with self._lock:
+                    self._answers[place] = answer
             return self._answers[place]
 
 
