@@ -36,7 +36,7 @@ def print_summary(console: Console, lab: Lab, snapshot: Snapshot) -> None:
         console.print(_releases(releases))
     if any(state.outputs.get(SIMULATED_KEY) is True for state in releases):
         console.print(
-            "recorded: not installed, its chart cannot be reached from here; the first `up` that can installs it"
+            "recorded: not installed, since its chart cannot be reached; the first `up` that reaches it installs it"
         )
     if lab.simulated:
         console.print(_nodes(lab))
