@@ -96,7 +96,7 @@ def test_up_says_what_it_did_what_exists_and_what_it_took(deployed: Deployed) ->
     for component in ("NodeLabels nodes", "Networking network", "Storage storage", "GpuOperator gpu", "Hub hub"):
         assert component in up.out
     assert up.out.count("│ recorded") == RELEASES
-    assert "not installed, its chart cannot be reached from here" in up.out
+    assert "not installed, since its chart cannot be reached" in up.out
     for node in ("cp-1", "gpu-1", "gpu-2", "worker-1", "worker-2"):
         assert node in up.out
     assert "kubectl" in up.out, "what to look at next"
