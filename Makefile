@@ -39,6 +39,7 @@ charts: .venv/ready ## check every release's values against the charts themselve
 		|| { echo "Python 3.11 or newer is needed (found: $(PYTHON)); name one with PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@echo "Setting up .venv (Python packages and their bytecode, about 30 s)"
 	@test -x .venv/bin/python || "$(PYTHON)" -m venv .venv
-	@command -v uv >/dev/null || .venv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	@PATH="$(CURDIR)/.venv/bin:$$PATH" command -v uv >/dev/null || { .venv/bin/python -m pip --version >/dev/null 2>&1 || .venv/bin/python -m ensurepip --upgrade >/dev/null; \
+		.venv/bin/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION); }
 	@PATH="$(CURDIR)/.venv/bin:$$PATH" uv pip install --quiet --compile-bytecode --python .venv/bin/python -r requirements-dev.txt -e .
 	@touch $@

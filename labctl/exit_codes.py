@@ -17,7 +17,7 @@ class ExitCode(IntEnum):
     USAGE = 2
     """The command line is not understood."""
     INVALID = 3
-    """The stack file is wrong; nothing was touched."""
+    """The stack file is wrong, or lacks what an update needs; nothing was touched."""
     REFUSED = 4
     """The change would destroy what was not named, or what is protected; nothing was touched."""
     LOCKED = 5

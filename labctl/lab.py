@@ -9,12 +9,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from components.nodes.errors import BootstrapUnavailableError
+from components.nodes.plan import KubeconfigSource, kubeconfig_source, members
 from labctl.engine.registry import ProviderRegistry
 from labctl.engine.state import FileBackend, SecretsManager, Stack, UpdateKind, known_passphrases, open_stack
 from labctl.graph.program import Program, script
 from stacks.environments import Environment, environment_of
-from stacks.loading import StackFile, load_cluster, load_stack_file, stack_file_path
+from stacks.errors import MissingSecretsError
+from stacks.loading import SealedValue, StackFile, load_cluster, load_stack_file, stack_file_path
 from stacks.project import PROJECT
+from stacks.secrets import used_secrets
 
 from .errors import NoProjectError, UnknownStackError
 
@@ -111,6 +115,27 @@ class Lab:
             secret_keys=tuple(secret_keys),
             root=self.root,
         )
+
+    def require_deployable(self) -> None:
+        """Return if nothing is missing that only an update needs, so that one that cannot succeed touches nothing.
+
+        Raises
+        ------
+        BootstrapUnavailableError
+            The stack has no cluster: its hosts would have to be bootstrapped.
+        MissingSecretsError, PassphraseMissingError
+            A secret that the cluster names is not in the file, or cannot be opened.
+        """
+        if kubeconfig_source(self.cluster.nodes) is KubeconfigSource.BOOTSTRAP:
+            raise BootstrapUnavailableError(tuple(members(self.cluster.nodes)))
+        values = {ref.secret: self.file.config.get(f"{PROJECT}:{ref.secret}") for ref in used_secrets(self.cluster)}
+        missing = sorted(key for key, value in values.items() if value is None)
+        if missing:
+            raise MissingSecretsError(stack=self.stack, keys=missing)
+        manager = SecretsManager(self.file.encryption_salt, self.passphrases())
+        for value in values.values():
+            if isinstance(value, SealedValue):
+                manager.decrypt(value.ciphertext)
 
     def providers(self) -> ProviderRegistry:
         """Return the provider packages that the embedded engine has."""

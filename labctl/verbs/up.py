@@ -37,6 +37,7 @@ def up(stack: str, *, yes: bool, refresh: bool, parallel: int, allow_destroy: tu
     """Bring the lab to what its stack file says and print what to look at."""
     began = time.monotonic()
     lab = open_lab(stack)
+    lab.require_deployable()
     console, errors = output_console(), error_console()
     if lab.simulated:
         from labctl.embedded import start  # noqa: PLC0415 - only a simulated lab pays for it
