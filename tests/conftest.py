@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -23,8 +24,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Clear the environment before anything is imported, workers included."""
+    """Clear the environment before anything is imported, workers included.
+
+    Whoever runs the tests in the background of a shell has them ignore Ctrl-C, and with them every program they start.
+    """
     del config
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     for name in FORGOTTEN:
         os.environ.pop(name, None)
 
