@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from labctl.engine.state import SIMULATED_KEY
-from labctl.graph.goal import PROVIDER_PREFIX, STACK_TYPE, urn_name
+from labctl.graph.goal import STACK_TYPE, urn_name
 from labctl.graph.values import as_mapping
 
 from .words import short_type, shown
@@ -50,7 +50,7 @@ def _components(lab: Lab, snapshot: Snapshot) -> Table:
     owner: dict[str, str] = {}
     kinds: defaultdict[str, Counter[str]] = defaultdict(Counter)
     for state in snapshot.resources:
-        if state.delete or state.type == STACK_TYPE or state.type.startswith(PROVIDER_PREFIX):
+        if state.delete or state.type == STACK_TYPE or state.is_provider:
             continue
         if not state.custom and state.parent not in owner:
             owner[state.urn] = f"{short_type(state.type)} {urn_name(state.urn)}"

@@ -10,7 +10,6 @@ from functools import partial
 from graphlib import TopologicalSorter
 from typing import TYPE_CHECKING
 
-from labctl.graph.goal import PROVIDER_PREFIX
 from labctl.graph.program import DEFAULT_PARALLEL
 
 from .errors import EngineError, ProtectedError, UnforeseenError
@@ -121,7 +120,7 @@ class Deletions:
         """Delete `state` and record it; `early` when its successor is still to be made."""
         if state.protect and not replacing:
             raise ProtectedError(state.urn)
-        if not state.custom or state.type.startswith(PROVIDER_PREFIX) or state.pending_replacement:
+        if not state.custom or state.is_provider or state.pending_replacement:
             self._run.record.forget(state)
             return
         step = _step(state)
@@ -169,5 +168,5 @@ class Deletions:
 
 
 def _step(state: ResourceState) -> Step:
-    hidden = state.type.startswith(PROVIDER_PREFIX) and not state.parent
+    hidden = state.is_provider and not state.parent
     return Step(op=Op.DELETE, urn=state.urn, old=state, detailed=False, hidden=hidden)

@@ -69,9 +69,7 @@ class Deployment(ResourceMonitor):
         self._blocked: set[str] = set()
         self._deleted_early: dict[str, ResourceState] = {}
         self._provider_lock = threading.RLock()
-        for state in run.old.resources:
-            if state.type.startswith(PROVIDER_PREFIX):
-                run.providers.remember(f"{state.urn}::{state.id}", state.inputs)
+        run.providers.remember_all(run.old.resources)
         self._deletions = Deletions(run)
         self._recovery = Recovery(run, self._deletions)
 

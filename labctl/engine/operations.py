@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from labctl.graph.differences import differences
 from labctl.graph.errors import GraphError
-from labctl.graph.goal import PROVIDER_PREFIX
 from labctl.graph.program import DEFAULT_PARALLEL, run_program
 
 from .deletion import Deletions
@@ -46,7 +45,7 @@ def deploy(program: Program, run: Run, *, parallel: int = DEFAULT_PARALLEL) -> R
 
 def destroy(run: Run) -> Report:
     """Delete everything in the state, dependents first."""
-    _remember_providers(run)
+    run.providers.remember_all(run.old.resources)
     deletions = Deletions(run)
     deletions.run(keep=())
     deletions.settle({item.resource.urn for item in run.old.pending_operations})
@@ -55,7 +54,7 @@ def destroy(run: Run) -> Report:
 
 def refresh(run: Run) -> Report:
     """Read every resource and take over into the state what is really there."""
-    _remember_providers(run)
+    run.providers.remember_all(run.old.resources)
     states = list(run.old.resources)
     with ThreadPoolExecutor(max_workers=DEFAULT_PARALLEL, thread_name_prefix="refresh") as pool:
         found = list(pool.map(_read, repeat(run), states))
@@ -65,7 +64,7 @@ def refresh(run: Run) -> Report:
             run.report.add(Step(op=Op.DELETE, urn=state.urn, old=state, detailed=False))
             continue
         changes = differences(dict(state.inputs), dict(new.inputs))
-        hidden = state.type.startswith(PROVIDER_PREFIX) and not state.parent
+        hidden = state.is_provider and not state.parent
         op = Op.UPDATE if changes else Op.SAME
         run.report.add(Step(op=op, urn=state.urn, old=state, new=new, changes=changes, hidden=hidden))
         if not state.delete:
@@ -75,7 +74,7 @@ def refresh(run: Run) -> Report:
 
 def _read(run: Run, state: ResourceState) -> ResourceState | None:
     """Return `state` as it really is; as it was where it cannot be read, which is reported."""
-    if not state.custom or state.type.startswith(PROVIDER_PREFIX) or state.delete or state.pending_replacement:
+    if not state.custom or state.is_provider or state.delete or state.pending_replacement:
         return state
     try:
         read: Created | None = run.providers.get(state.provider).read(
@@ -88,12 +87,6 @@ def _read(run: Run, state: ResourceState) -> ResourceState | None:
         return None
     inputs = state.inputs if read.inputs is None else read.inputs
     return replace(state, id=read.id, inputs=inputs, outputs=read.outputs, init_errors=())
-
-
-def _remember_providers(run: Run) -> None:
-    for state in run.old.resources:
-        if state.type.startswith(PROVIDER_PREFIX):
-            run.providers.remember(f"{state.urn}::{state.id}", state.inputs)
 
 
 def _notes(report: Report) -> Callable[[str, str], None]:

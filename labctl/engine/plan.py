@@ -203,9 +203,8 @@ def seal_outputs(outputs: Inputs, names: Collection[str], seal: Callable[[Value]
 
 def needed_by(state: ResourceState) -> set[str]:
     """Return the URNs that must outlive `state`: its parent, provider and dependencies."""
-    provider = {state.provider.rsplit("::", 1)[0]} if state.provider else set[str]()
     properties = {urn for urns in state.property_dependencies.values() for urn in urns}
-    return ({state.parent, *state.dependencies} | provider | properties) - {"", state.urn}
+    return ({state.parent, state.provider_urn, *state.dependencies} | properties) - {"", state.urn}
 
 
 def must_go_first(
@@ -223,7 +222,7 @@ def must_go_first(
         if state.urn in doomed or not state.custom:
             continue
         touched = frozenset(name for name, urns in state.property_dependencies.items() if not doomed.isdisjoint(urns))
-        if state.provider.rsplit("::", 1)[0] in doomed or (touched and replaces(state, touched)):
+        if state.provider_urn in doomed or (touched and replaces(state, touched)):
             doomed.add(state.urn)
             found.append(state)
     return found[::-1]

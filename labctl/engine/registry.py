@@ -10,11 +10,12 @@ from labctl.graph.goal import PROVIDER_PREFIX, urn_type
 from .errors import UnknownProviderError, UnsupportedPackageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from labctl.graph.values import Inputs
 
     from .providers.base import Provider, ProviderFactory
+    from .state import ResourceState
 
 __all__ = ["ProviderRegistry"]
 
@@ -39,6 +40,12 @@ class ProviderRegistry:
         with self._lock:
             self._inputs[reference] = inputs
             self._instances.pop(reference, None)
+
+    def remember_all(self, states: Iterable[ResourceState]) -> None:
+        """Make every provider among `states` known."""
+        for state in states:
+            if state.is_provider:
+                self.remember(state.reference, state.inputs)
 
     def inputs(self, reference: str) -> Inputs:
         """Return the checked inputs of a known provider."""

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, cast
 
+from labctl.graph.goal import PROVIDER_PREFIX
+
 from .exceptions import MalformedStateError
 
 if TYPE_CHECKING:
@@ -18,18 +20,12 @@ if TYPE_CHECKING:
     from .wire import Codec, PlainObject
 
 __all__ = [
-    "PROVIDER_TYPE_PREFIX",
-    "STACK_TYPE",
     "CustomTimeouts",
     "PendingOperation",
     "ResourceState",
     "now",
 ]
 
-PROVIDER_TYPE_PREFIX: Final = "pulumi:providers:"
-"""Type tokens of provider resources start so (``sdk/go/common/providers``)."""
-STACK_TYPE: Final = "pulumi:pulumi:Stack"
-"""Type token of the root resource of every program."""
 NANOSECONDS: Final = 1_000_000_000
 
 
@@ -119,7 +115,7 @@ class ResourceState:
     @property
     def is_provider(self) -> bool:
         """Tell whether this is a provider resource, which others refer to by `reference`."""
-        return self.type.startswith(PROVIDER_TYPE_PREFIX)
+        return self.type.startswith(PROVIDER_PREFIX)
 
     @property
     def reference(self) -> str:

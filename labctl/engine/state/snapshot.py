@@ -8,9 +8,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Final
 
 from labctl.engine.providers.base import Operation
+from labctl.graph.goal import STACK_TYPE
 
 from .exceptions import MalformedStateError, SnapshotIntegrityError
-from .resource import STACK_TYPE, PendingOperation, ResourceState, now
+from .resource import PendingOperation, ResourceState, now
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
