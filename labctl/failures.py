@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from components.nodes.errors import BootstrapUnavailableError
 from labctl.control_plane.errors import ControlPlaneError
 from labctl.engine.errors import DestructionRefusedError, EngineError, ProtectedError
 from labctl.engine.state import StackLockedError, StateError
@@ -26,7 +25,6 @@ __all__ = ["exit_code_of"]
 CODES: Final[tuple[tuple[type[Exception], ExitCode], ...]] = (
     (StackFileError, ExitCode.INVALID),
     (MissingSecretsError, ExitCode.INVALID),
-    (BootstrapUnavailableError, ExitCode.INVALID),
     (StackLockedError, ExitCode.LOCKED),
     (StateError, ExitCode.STATE),
     (ControlPlaneError, ExitCode.CLUSTER),

@@ -6,6 +6,7 @@ looks like a change. So the gate looks at the step, not at the option.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
@@ -32,8 +33,14 @@ DATA_KINDS: Final = {
 """Kinds whose deletion takes with it what people put into them, in words."""
 
 
+MEMBERSHIP: Final = re.compile(r"lab:index:NodeBootstrap\$command:remote:Command::\S+-join$")
+"""End of the URN of a command whose undoing takes a machine out of its cluster, and resets it."""
+
+
 def holds_data(state: ResourceState) -> str | None:
     """Return what deleting `state` would destroy, in words, or None when it holds nothing of anybody's."""
+    if MEMBERSHIP.search(state.urn):
+        return f"a node of the cluster ({urn_name(state.urn).removesuffix('-join')})"
     words = DATA_KINDS.get(state.type)
     return None if words is None else f"{words} ({state.id or urn_name(state.urn)})"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import replace
 from itertools import repeat
 from typing import TYPE_CHECKING
@@ -35,11 +36,12 @@ __all__ = ["deploy", "destroy", "refresh"]
 def deploy(program: Program, run: Run, *, parallel: int = DEFAULT_PARALLEL) -> Report:
     """Bring the stack to what `program` asks for, or preview that; what went wrong is in the report."""
     deployment = Deployment(program, run)
-    try:
-        run_program(program, deployment, preview=run.preview, parallel=parallel, show=_notes(run.report))
-    except GraphError as error:
-        run.report.fail(Failure("", str(error), error))
-    deployment.finish()
+    with closing(run.providers):
+        try:
+            run_program(program, deployment, preview=run.preview, parallel=parallel, show=_notes(run.report))
+        except GraphError as error:
+            run.report.fail(Failure("", str(error), error))
+        deployment.finish()
     return run.report
 
 
@@ -47,8 +49,9 @@ def destroy(run: Run) -> Report:
     """Delete everything in the state, dependents first."""
     run.providers.remember_all(run.old.resources)
     deletions = Deletions(run)
-    deletions.run(keep=())
-    deletions.settle({item.resource.urn for item in run.old.pending_operations})
+    with closing(run.providers):
+        deletions.run(keep=())
+        deletions.settle({item.resource.urn for item in run.old.pending_operations})
     return run.report
 
 
@@ -56,7 +59,7 @@ def refresh(run: Run) -> Report:
     """Read every resource and take over into the state what is really there."""
     run.providers.remember_all(run.old.resources)
     states = list(run.old.resources)
-    with ThreadPoolExecutor(max_workers=DEFAULT_PARALLEL, thread_name_prefix="refresh") as pool:
+    with closing(run.providers), ThreadPoolExecutor(DEFAULT_PARALLEL, thread_name_prefix="refresh") as pool:
         found = list(pool.map(_read, repeat(run), states))
     for state, new in zip(states, found, strict=True):
         if new is None:

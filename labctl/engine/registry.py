@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from labctl.graph.goal import PROVIDER_PREFIX, urn_type
 
@@ -18,6 +18,15 @@ if TYPE_CHECKING:
     from .state import ResourceState
 
 __all__ = ["ProviderRegistry"]
+
+
+@runtime_checkable
+class Closable(Protocol):
+    """A provider package that holds something open between operations."""
+
+    def close(self) -> None:
+        """Close it; it is opened again when it is needed."""
+        ...
 
 
 class ProviderRegistry:
@@ -52,6 +61,12 @@ class ProviderRegistry:
         if reference not in self._inputs:
             raise UnknownProviderError(reference)
         return self._inputs[reference]
+
+    def close(self) -> None:
+        """Close what the packages hold open, such as connections to hosts; what is needed later is opened again."""
+        for factory in self._factories.values():
+            if isinstance(factory, Closable):
+                factory.close()
 
     def get(self, reference: str) -> Provider:
         """Return the instance for `reference`, configured on first use."""

@@ -35,6 +35,8 @@ class Kind(StrEnum):
     TEXTS = "a list of strings"
     TEXT_MAP = "an object of strings"
     LIST = "a list"
+    ANY = "anything"
+    """The provider looks into it itself."""
 
 
 class UnsupportedTypeError(ProviderError):
@@ -105,7 +107,7 @@ def known(value: Value) -> bool:
 def _fits(value: Value, kind: Kind) -> bool:
     if isinstance(value, Secret):
         return _fits(value.value, kind)
-    if isinstance(value, Unknown):
+    if isinstance(value, Unknown) or kind is Kind.ANY:
         return True
     if kind is Kind.TEXTS:
         return isinstance(value, list) and all(_fits(item, Kind.TEXT) for item in value)

@@ -258,7 +258,8 @@ def test_diff() -> None:
         (LOCAL, {"create": 1}, InvalidPropertyError, "create must be a string"),
         (LOCAL, {"interpreter": "sh"}, InvalidPropertyError, "interpreter must be a list of strings"),
         (LOCAL, {"logging": "all"}, InvalidPropertyError, "logging must be one of stdoutAndStderr, stdout"),
-        ("command:remote:Command", {}, NotBuiltError, "command:remote:Command is not built yet in the embedded engine"),
+        ("command:remote:CopyToRemote", {}, NotBuiltError, "command:remote:CopyToRemote is not built in the embedded"),
+        ("command:remote:CopyFile", {}, NotBuiltError, "command:remote:CopyFile is not built in the embedded engine"),
         ("command:local:Other", {}, UnsupportedTypeError, "supported: command:local:Command"),
     ],
 )

@@ -7,16 +7,18 @@ import selectors
 import signal
 import subprocess
 import time
-from dataclasses import dataclass, field
-from enum import Enum
 from typing import IO, TYPE_CHECKING, Final, cast
+
+from labctl.ssh.outcome import Ending, Stream, Transcript
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
     from threading import Event
 
-__all__ = ["Ending", "Finished", "Stream", "run_process"]
+    from labctl.ssh.outcome import Finished
+
+__all__ = ["run_process"]
 
 POLL_SECONDS: Final = 0.1
 """How soon a request to stop is noticed."""
@@ -24,34 +26,6 @@ GRACE_SECONDS: Final = 10.0
 """From SIGINT to SIGKILL: time for a script to clean up after itself."""
 CHUNK_BYTES: Final = 65536
 """Size of a Linux pipe."""
-
-
-class Stream(Enum):
-    """Where output came from."""
-
-    STDOUT = "stdout"
-    STDERR = "stderr"
-
-
-class Ending(Enum):
-    """Why a process ended."""
-
-    ITSELF = "by itself"
-    CANCELLED = "cancelled"
-    TIMED_OUT = "timed out"
-
-
-@dataclass(frozen=True)
-class Finished:
-    """A process that has ended."""
-
-    status: int
-    """Exit status; negative: the signal that ended it."""
-    ending: Ending
-    stdout: bytes
-    stderr: bytes
-    both: bytes
-    """Of both streams, as it arrived."""
 
 
 def run_process(  # noqa: PLR0913 - each is one independent circumstance of a process
@@ -87,24 +61,13 @@ def run_process(  # noqa: PLR0913 - each is one independent circumstance of a pr
         return _Watch(process, stdin, on_line).until_end(cancelled, timeout_seconds)
 
 
-@dataclass
-class _Output:
-    """What came from one stream."""
-
-    content: bytearray = field(default_factory=bytearray)
-    shown: int = 0
-    """How much of it `on_line` has had."""
-
-
 class _Watch:
     """Feeds and empties the pipes of a process and ends it when that is asked for; one thread, no blocking."""
 
     def __init__(self, process: subprocess.Popen[bytes], stdin: bytes, on_line: Callable[[Stream, str], None]) -> None:
         self.process = process
         self.pending_input = memoryview(stdin)
-        self.on_line = on_line
-        self.outputs = {stream: _Output() for stream in Stream}
-        self.both = bytearray()
+        self.transcript = Transcript(on_line)
         self.ending = Ending.ITSELF
         self.kill_at: float | None = None
 
@@ -121,10 +84,7 @@ class _Watch:
                 else:
                     self.pause()
                 self.end_if_asked(selector, cancelled, deadline)
-        for stream in Stream:
-            self.show(stream, last=True)
-        stdout, stderr = (bytes(self.outputs[stream].content) for stream in (Stream.STDOUT, Stream.STDERR))
-        return Finished(self.process.wait(), self.ending, stdout, stderr, bytes(self.both))
+        return self.transcript.finished(self.process.wait(), self.ending)
 
     def pause(self) -> None:
         """Wait a moment for a process that has closed its output and still runs."""
@@ -146,9 +106,7 @@ class _Watch:
             more = self.feed(pipe)
         else:
             content = os.read(pipe.fileno(), CHUNK_BYTES)
-            self.outputs[stream].content += content
-            self.both += content
-            self.show(stream)
+            self.transcript.add(stream, content)
             more = bool(content)
         if not more:
             selector.unregister(pipe)
@@ -161,16 +119,6 @@ class _Watch:
             return False
         self.pending_input = self.pending_input[written:]
         return bool(self.pending_input)
-
-    def show(self, stream: Stream, *, last: bool = False) -> None:
-        """Pass on whole lines, and what is left of one at the end."""
-        output = self.outputs[stream]
-        end = len(output.content) if last else output.content.rfind(b"\n") + 1
-        if end > output.shown:
-            text = output.content[output.shown : end].decode(errors="replace")
-            output.shown = end
-            for line in text.splitlines():
-                self.on_line(stream, line)
 
     def end_if_asked(self, selector: selectors.BaseSelector, cancelled: Event, deadline: float | None) -> None:
         now = time.monotonic()

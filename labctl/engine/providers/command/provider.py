@@ -2,40 +2,47 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from labctl.engine.providers.base import Context, Created, Diff, Resource
 from labctl.engine.providers.properties import UnknownPropertyError, UnsupportedTypeError
 from labctl.graph.differences import differences
+from labctl.ssh import Connector
 
 from .exceptions import NotBuiltError
 from .local import LocalCommand
+from .remote import REMOTE, RemoteCommand
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from labctl.graph.values import Inputs
 
+    from .lifecycle import CommandResource
+
 __all__ = ["CommandFactory", "CommandProvider"]
 
 PROVIDER: Final = "pulumi:providers:command"
 LOCAL: Final = "command:local:Command"
-REMOTE: Final = frozenset({"command:remote:Command", "command:remote:CopyFile", "command:remote:CopyToRemote"})
-"""Types that reach hosts over SSH."""
+COPIES: Final = frozenset({"command:remote:CopyFile", "command:remote:CopyToRemote"})
+"""Types of the official provider that this one does not have."""
 CONFIGURATION_KEYS: Final = frozenset({"version", "pluginDownloadURL", "__internal", "__pulumi-go-provider-version"})
 GO_PROVIDER_VERSION: Final = "1.2.0"
 """Version of the framework that pulumi-command 1.2.1 is built with, as it notes in its own configuration."""
-TYPES: Final = (LOCAL,)
+TYPES: Final = (LOCAL, REMOTE)
 """Types that there are."""
 
 
 class CommandProvider:
-    """The command provider; it has no configuration. Commands run on this machine, in the folder `project`."""
+    """The command provider; it has no configuration.
 
-    def __init__(self, project: Path) -> None:
-        self._handlers: Mapping[str, LocalCommand] = {LOCAL: LocalCommand(project)}
+    Commands of this machine run in the folder `project`, those of others through `connector`.
+    """
+
+    def __init__(self, project: Path, connector: Connector) -> None:
+        self._handlers: Mapping[str, CommandResource] = {LOCAL: LocalCommand(project), REMOTE: RemoteCommand(connector)}
 
     def check(self, resource: Resource, old: Resource | None) -> Inputs:
         """Return the inputs as they are stored; raises `ProviderError` for a type or property there is not."""
@@ -64,8 +71,8 @@ class CommandProvider:
         """Run the command for a resource that goes."""
         self._handler(resource.type).delete(resource, context)
 
-    def _handler(self, type_token: str) -> LocalCommand:
-        if type_token in REMOTE:
+    def _handler(self, type_token: str) -> CommandResource:
+        if type_token in COPIES:
             raise NotBuiltError(type_token, TYPES)
         if type_token not in self._handlers:
             raise UnsupportedTypeError(type_token, TYPES)
@@ -80,9 +87,12 @@ class CommandFactory:
     ----------
     project
         Folder in which commands run: the project's, whatever the working folder is (as the official engine has it).
+    connector
+        Runs the commands of other machines; one for all providers of a run.
     """
 
     project: Path = Path()
+    connector: Connector = field(default_factory=Connector)
 
     def check_config(self, inputs: Inputs) -> Inputs:
         """Return the provider resource's inputs as the official engine stores them; there is nothing to configure."""
@@ -98,4 +108,8 @@ class CommandFactory:
     def configure(self, inputs: Inputs) -> CommandProvider:
         """Return the provider."""
         del inputs
-        return CommandProvider(self.project)
+        return CommandProvider(self.project, self.connector)
+
+    def close(self) -> None:
+        """Close the connections to other machines; one that is needed later is made again."""
+        self.connector.close()
