@@ -18,7 +18,7 @@ from cluster_api import POD_NETWORK, SERVICE_NETWORK, Api, Object
 
 from labctl.control_plane import ControlPlane
 
-PROJECT = Path(__file__).resolve().parents[2]
+PROJECT = Path(__file__).resolve().parents[1]
 NOWHERE = "http://127.0.0.1:9"
 """A proxy that nobody runs (port 9 is `discard`): no chart is reachable, on a machine with a network either."""
 PATIENCE_SECONDS = 180
