@@ -27,6 +27,10 @@ GO_PROBE_SECONDS = 20.0
 """For `go version`: instant, but the first start from a cold disk or a network home is not."""
 
 
+WITH_C = {"CGO_ENABLED": "1"}
+"""For a program with parts in C; all others are built without, so that they need no compiler and no libc."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class BuildRoom:
     """A place to build in, with everything Go writes inside it."""
@@ -46,12 +50,13 @@ class BuildRoom:
         self.logs.mkdir(parents=True, exist_ok=True)
         log = self.logs / f"build-{pin.name}-{pin.version}.log"
         command = [str(self.go), "build", "-trimpath", "-buildvcs=false"]
+        command += ["-tags", ",".join(pin.tags)] if pin.tags else []
         command += ["-ldflags", pin.ldflags.format(version=pin.version), "-o", str(destination), pin.package]
         with log.open("wb") as output, heartbeat(progress, f"building {pin.name} {pin.version} from its Go module"):
             finished = subprocess.run(  # noqa: S603 - the arguments are our own pins
                 command,
                 cwd=TOOLS_DIRECTORY / pin.module,
-                env=dict(self.environment),
+                env={**self.environment, **(WITH_C if pin.cgo else {})},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

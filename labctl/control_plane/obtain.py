@@ -9,7 +9,7 @@ from pathlib import Path
 from .cache import exclusive_lock, full_disk_told, require_space, require_supported_platform, tool_path
 from .errors import BuildFailedError, GoUnavailableError, ReleaseUnavailableError, ToolUnavailableError
 from .golang import BuildRoom, build_room
-from .pins import ToolPin, load_pins, tool_pin
+from .pins import ToolPin, VersionFit, load_pins, tool_pin
 from .progress import Progress, silent
 from .release import ReleaseSource
 from .versions import fits, parse_version
@@ -45,29 +45,38 @@ class Toolbox:
         self._build = build
 
     def obtain(self, names: Iterable[str], progress: Progress = silent) -> dict[str, Path]:
-        """Return the executable of each program; those that were missing are in the cache afterwards.
+        """Return the executable of each pinned program by name; see `obtain_pinned`.
+
+        Raises
+        ------
+        UnknownToolError
+            There is no such program; otherwise as `obtain_pinned`.
+        """
+        require_supported_platform()
+        pins = [tool_pin(name) for name in names]
+        return dict(zip((pin.name for pin in pins), self.obtain_pinned(pins, progress), strict=True))
+
+    def obtain_pinned(self, pins: Iterable[ToolPin], progress: Progress = silent) -> list[Path]:
+        """Return the executable of each pin, in their order; those that were missing are in the cache afterwards.
 
         Each is put there by an atomic rename as soon as it is finished, so a killed run loses one build at most. Two
         runs that want the same program do the work once: the second waits.
 
         Raises
         ------
-        UnknownToolError, ToolUnavailableError, ChecksumMismatchError, DiskSpaceError, UnsupportedPlatformError
+        ToolUnavailableError, ChecksumMismatchError, DiskSpaceError, UnsupportedPlatformError
             Each names what to do.
         """
         require_supported_platform()
-        pins = [tool_pin(name) for name in names]
-        found = {pin.name: path for pin in pins if (path := self._at_hand(pin))}
+        wanted = list(pins)
+        found = [self._at_hand(pin) for pin in wanted]
         with ExitStack() as stack:
             build = self._build or _in_one_room(stack)
-            for pin in pins:
-                if pin.name not in found:
-                    found[pin.name] = self._make(pin, build, progress)
-        return found
+            return [path or self._make(pin, build, progress) for pin, path in zip(wanted, found, strict=True)]
 
     @staticmethod
     def _at_hand(pin: ToolPin) -> Path | None:
-        on_path = shutil.which(pin.name)
+        on_path = None if pin.fits is VersionFit.NONE else shutil.which(pin.name)
         if on_path and fits(_probe(on_path, pin.probe), pin.version, pin.fits):
             return Path(on_path)
         cached = tool_path(pin.name, pin.version)
@@ -129,6 +138,8 @@ def _probe(executable: str, arguments: tuple[str, ...]) -> tuple[int, int, int] 
 
 
 def _path_finding(pin: ToolPin) -> str:
+    if pin.fits is VersionFit.NONE:
+        return "not looked for: no other build of it may stand in"
     on_path = shutil.which(pin.name)
     if on_path is None:
         return "not there"
@@ -148,5 +159,5 @@ def obtain_tool(name: str, progress: Progress = silent) -> Path:
 
 
 def obtain_all(progress: Progress = silent) -> dict[str, Path]:
-    """Return the executables of all pinned programs, kubectl and helm included: what a machine is prepared with."""
-    return obtain_tools(load_pins()[1], progress)
+    """Return the executables of all a machine is prepared with: kubectl and helm included, what only hosts run not."""
+    return obtain_tools([name for name, pin in load_pins()[1].items() if not pin.hosts_only], progress)

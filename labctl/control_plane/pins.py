@@ -33,6 +33,7 @@ class VersionFit(StrEnum):
 
     MINOR = "minor"
     MAJOR = "major"
+    NONE = "none"
 
 
 class ReleasePin(BaseModel):
@@ -61,9 +62,16 @@ class ToolPin(BaseModel):
     version: str = Field(pattern=r"^\d+\.\d+\.\d+$", title="Version", description="Without the leading v.")
     fits: VersionFit = Field(title="Fit", description="Which version on PATH may stand in.")
     probe: tuple[str, ...] = Field(title="Probe", description="Arguments that print the version.")
-    module: str = Field(title="Module", description="Folder below `tools/` with go.mod and go.sum.")
+    module: str = Field(title="Module", description="Folder with go.mod and go.sum: below `tools/`, or absolute.")
     package: str = Field(title="Package", description="Go main package.")
     ldflags: str = Field(title="Linker flags", description="Template with {version}.")
+    cgo: bool = Field(default=False, title="cgo", description="Has parts in C: building it needs a C compiler.")
+    tags: tuple[str, ...] = Field(default=(), title="Build tags", description="Optional parts that are built in.")
+    hosts_only: bool = Field(
+        default=False,
+        title="For hosts only",
+        description="Runs on hosts, never for the embedded control plane: obtained by those who ask for it by name.",
+    )
     release: ReleasePin | None = Field(default=None, title="Release", description="The publisher's own build.")
 
 

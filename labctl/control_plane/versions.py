@@ -35,7 +35,7 @@ def parse_go_version(output: str) -> Version | None:
 def fits(found: Version | None, wanted: str, fit: VersionFit) -> bool:
     """Return whether a program of version `found` may stand in for the pinned `wanted` (``1.36.3``)."""
     pinned = parse_version(wanted)
-    if found is None or pinned is None:
+    if found is None or pinned is None or fit is VersionFit.NONE:
         return False
     if fit is VersionFit.MINOR:
         return found[:2] == pinned[:2]

@@ -235,6 +235,27 @@ def test_the_room_is_removed_after_the_build_and_the_program_is_not(
     assert "GOARCH" not in environment
 
 
+@pytest.mark.parametrize(
+    ("changes", "environment", "arguments"),
+    [
+        ({}, "CGO_ENABLED=0", "build -trimpath -buildvcs=false -ldflags"),
+        ({"cgo": True}, "CGO_ENABLED=1", "build -trimpath -buildvcs=false -ldflags"),
+        ({"tags": ("one", "two")}, "CGO_ENABLED=0", "build -trimpath -buildvcs=false -tags one,two -ldflags"),
+    ],
+)
+def test_parts_in_c_and_optional_parts_are_built_where_pinned(
+    pin: ToolPin, tmp_path: Path, changes: dict[str, object], environment: str, arguments: str
+) -> None:
+    go = tmp_path / "go"
+    go.write_text(f"#!/bin/sh\nenv > {tmp_path}/environment; echo $@ > {tmp_path}/arguments\n")
+    go.chmod(0o755)
+    room = golang.BuildRoom(go=go, environment={"CGO_ENABLED": "0", "PATH": os.environ["PATH"]}, logs=tmp_path / "logs")
+    changed = pin.model_copy(update={"module": str(tmp_path), **changes})
+    room.build(changed, tmp_path / "program", silent)
+    assert environment in (tmp_path / "environment").read_text().splitlines()
+    assert (tmp_path / "arguments").read_text().startswith(arguments)
+
+
 def test_a_failed_build_shows_the_end_of_its_log_and_removes_the_room(
     program: Callable[[str, str], Path], pin: ToolPin, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

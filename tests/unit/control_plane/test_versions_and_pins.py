@@ -60,6 +60,7 @@ def test_parse_go_version(output: str, version: tuple[int, int, int] | None) -> 
         ((1, 36, 2), VersionFit.MAJOR, False),
         ((1, 36, 3), VersionFit.MAJOR, True),
         ((2, 40, 0), VersionFit.MAJOR, False),
+        ((1, 36, 3), VersionFit.NONE, False),
     ],
 )
 def test_fits(found: tuple[int, int, int] | None, fit: VersionFit, *, expected: bool) -> None:
@@ -67,7 +68,15 @@ def test_fits(found: tuple[int, int, int] | None, fit: VersionFit, *, expected: 
 
 
 def test_every_control_plane_tool_is_pinned() -> None:
-    assert set(CONTROL_PLANE_TOOLS) | {"kubectl", "helm"} == set(load_pins()[1])
+    of_machines = {name for name, pin in load_pins()[1].items() if not pin.hosts_only}
+    assert set(CONTROL_PLANE_TOOLS) | {"kubectl", "helm"} == of_machines
+
+
+@pytest.mark.parametrize("name", sorted(name for name, pin in load_pins()[1].items() if pin.hosts_only))
+def test_what_hosts_run_is_the_pinned_build_and_nothing_else(name: str) -> None:
+    pin = tool_pin(name)
+    assert pin.fits is VersionFit.NONE
+    assert not fits(parse_version(pin.version), pin.version, pin.fits)
 
 
 def test_one_version_of_kubernetes() -> None:
@@ -80,7 +89,7 @@ def test_the_go_module_pins_the_same_version(name: str) -> None:
     pin = tool_pin(name)
     module = TOOLS_DIRECTORY / pin.module
     required = dict(re.findall(r"^(?:require)?\s+(\S+) v(\S+)", (module / "go.mod").read_text(), flags=re.MULTILINE))
-    (source,) = [path for path in required if pin.package == path or pin.package.startswith(f"{path}/cmd/")]
+    (source,) = [path for path in required if pin.package == path or pin.package.startswith(f"{path}/")]
     assert required[source] == pin.version
     assert f'_ "{pin.package}"' in (module / "tools.go").read_text()
     assert f"{source} v{pin.version} h1:" in (module / "go.sum").read_text()
@@ -105,5 +114,5 @@ def test_kubernetes_is_told_its_version(name: str) -> None:
 
 
 def test_unknown_tool_names_the_known() -> None:
-    with pytest.raises(UnknownToolError, match=r"'kubelet'.*kube-apiserver"):
-        tool_pin("kubelet")
+    with pytest.raises(UnknownToolError, match=r"'podman'.*kube-apiserver"):
+        tool_pin("podman")

@@ -1,0 +1,3 @@
+module research-compute/hosts/pause
+
+go 1.26.0
