@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -11,7 +12,7 @@ from .errors import FloatingVersionError, MissingPinError
 from .images import ImageReference
 from .model import Model
 
-__all__ = ["ChartPin", "ExactVersion", "ImagePin", "PackagePins", "Pins"]
+__all__ = ["Architecture", "ChartPin", "ExactVersion", "HostFilePin", "ImagePin", "Pins"]
 
 _EXACT = re.compile(r"v?[0-9]+\.[0-9]+(\.[0-9]+)*([-+.~][0-9A-Za-z.+~-]+)?\Z")
 """One version: no range operators, no wildcard, no `latest`."""
@@ -56,21 +57,61 @@ class ImagePin(Model):
     source: str = Field(description="Where the digest was read: a public repository and its path, or a registry.")
 
 
-class PackagePins(Model):
-    """Versions of what is installed on a host."""
+class Architecture(StrEnum):
+    """Processor architecture of a host, as Go and Debian name it."""
 
-    containerd: ExactVersion = Field(description="Container runtime, 2.x (Kubernetes 1.35 was the last with 1.x).")
-    runc: ExactVersion = Field(description="OCI runtime under containerd.")
-    cni_plugins: ExactVersion = Field(description="The reference CNI plugins (loopback, bridge, portmap).")
+    AMD64 = "amd64"
+    ARM64 = "arm64"
+
+
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class HostFilePin(Model):
+    """One file that hosts download: a program, or an archive of programs."""
+
+    version: ExactVersion = Field(description="What it is a version of.")
+    url: str = Field(
+        pattern=r"^https?://[^\s/]+/\S+$",
+        title="URL",
+        description="Where its publisher has it; {version} and {arch} (amd64, arm64) are put in.",
+    )
+    sha256: dict[Architecture, Sha256] = Field(
+        min_length=1, title="SHA-256", description="Checksum of the file, by architecture."
+    )
+    source: str = Field(description="Where the checksums were read: a public repository's path, or the publisher.")
+
+    def address(self, architecture: Architecture) -> str:
+        """Return the URL for one architecture."""
+        return self.url.format(version=self.version, arch=architecture.value)
 
 
 class Pins(Model):
     """Every version an environment runs."""
 
     kubernetes: ExactVersion = Field(description="Kubernetes: kubeadm, kubelet and control plane.")
-    packages: PackagePins = Field(description="What is installed on hosts.")
+    host_files: dict[str, HostFilePin] = Field(
+        default={}, description="What hosts download: containerd, runc, cni-plugins, kubelet, kubeadm, kubectl, etcd."
+    )
+    kubernetes_images: dict[str, str] = Field(
+        default={},
+        description="Images kubeadm runs at this version, by name: etcd, coredns, pause, kube-proxy and the rest.",
+    )
     charts: dict[str, ChartPin] = Field(description="Charts, by the name components ask for.")
     images: dict[str, ImagePin] = Field(default={}, description="Images, by the name components ask for.")
+
+    def host_file(self, name: str) -> HostFilePin:
+        """Return the pin of a file that hosts download.
+
+        Raises
+        ------
+        MissingPinError
+            If the environment does not pin it.
+        """
+        try:
+            return self.host_files[name]
+        except KeyError:
+            raise MissingPinError(kind="host file", name=name, known=tuple(self.host_files)) from None
 
     def chart(self, name: str) -> ChartPin:
         """Return the pin of a chart.

@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from components.nodes.errors import BootstrapUnavailableError
-from components.nodes.plan import KubeconfigSource, kubeconfig_source, members
 from labctl.engine.registry import ProviderRegistry
 from labctl.engine.state import FileBackend, SecretsManager, Stack, UpdateKind, known_passphrases, open_stack
 from labctl.graph.program import Program, script
@@ -121,13 +119,9 @@ class Lab:
 
         Raises
         ------
-        BootstrapUnavailableError
-            The stack has no cluster: its hosts would have to be bootstrapped.
         MissingSecretsError, PassphraseMissingError
             A secret that the cluster names is not in the file, or cannot be opened.
         """
-        if kubeconfig_source(self.cluster.nodes) is KubeconfigSource.BOOTSTRAP:
-            raise BootstrapUnavailableError(tuple(members(self.cluster.nodes)))
         values = {ref.secret: self.file.config.get(f"{PROJECT}:{ref.secret}") for ref in used_secrets(self.cluster)}
         missing = sorted(key for key, value in values.items() if value is None)
         if missing:

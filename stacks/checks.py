@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from components.gpu import checks as gpu_checks
+from components.gpu.config import DriverSource
 from components.gpu.slices import offered_slices
 from components.hub import checks as hub_checks
 from components.network import checks as network_checks
+from components.nodes import checks as nodes_checks
 from components.nodes import plan as nodes_plan
 from components.nodes.config import Role
 from components.problems import Problem
@@ -73,8 +75,15 @@ def host_gpus(config: ClusterConfig) -> Mapping[str, HostGpus | None]:
 
 def _nodes(cluster: _Cluster) -> Iterator[Problem]:
     network = cluster.config.network
-    yield from nodes_plan.check(cluster.config.nodes, network.hosts if network else None)
+    yield from nodes_checks.check(cluster.config.nodes, network.hosts if network else None, cluster.images)
     yield from gpu_checks.check_models(host_gpus(cluster.config))
+    gpu = cluster.config.gpu
+    if cluster.config.nodes.system.nvidia_driver and (gpu is None or gpu.driver.source is not DriverSource.HOST):
+        yield Problem(
+            path=("system", "nvidiaDriver"),
+            what="hosts are to have NVIDIA's driver, but GPUs are driven by the operator's; two on one host clash",
+            remedy="set gpu.driver.source to host, or leave nvidiaDriver out",
+        )
 
 
 def _network_for_bootstrap(cluster: _Cluster) -> Iterator[Problem]:

@@ -21,6 +21,7 @@ from components.nodes.component import NodeBootstrap, NodeBootstrapArgs, NodeLab
 from components.storage.component import Storage, StorageArgs
 
 from .checks import host_gpus
+from .config import cluster_settings
 from .project import ROOT
 from .secrets import StackSecrets, used_secrets
 
@@ -60,7 +61,7 @@ class Cluster:
 
     Raises
     ------
-    MissingSecretsError, KubeconfigMissingError, BootstrapUnavailableError
+    MissingSecretsError, KubeconfigMissingError
         Outside a preview, before anything is registered.
     """
 
@@ -70,8 +71,13 @@ class Cluster:
         self._pins = pins.from_mirror(config.charts.mirror)
         self._stack = pulumi.get_stack()
         self._secrets = StackSecrets(pulumi.Config(), used_secrets(config))
-        self._on_cluster = pulumi.ResourceOptions(provider=self._provider())
-        NodeLabels("nodes", NodeLabelsArgs(config=config.nodes), opts=self._on_cluster)
+        settings = cluster_settings(config, self._pins)
+        bootstrap = NodeBootstrap(
+            "bootstrap",
+            NodeBootstrapArgs(config=config.nodes, project=ROOT, secret=self._secrets.known, settings=settings),
+        )
+        self._on_cluster = pulumi.ResourceOptions(provider=self._provider(bootstrap))
+        NodeLabels("nodes", NodeLabelsArgs(config=config.nodes, joined=bootstrap.joined), opts=self._on_cluster)
         network = self._network()
         storage = self._storage()
         gpu = self._gpu()
@@ -92,7 +98,7 @@ class Cluster:
             "contact": self._config.contact,
             "versions": {
                 "kubernetes": self._pins.kubernetes,
-                "packages": self._pins.packages.model_dump(by_alias=True),
+                "hostFiles": {name: pin.version for name, pin in self._pins.host_files.items()},
                 "charts": {name: pin.version for name, pin in self._pins.charts.items()},
             },
         }
@@ -110,20 +116,12 @@ class Cluster:
             outputs["hub"] = {"url": parts.hub.url, "namespace": parts.hub.namespace}
         return outputs
 
-    def _provider(self) -> Provider:
+    def _provider(self, bootstrap: NodeBootstrap) -> Provider:
         """Return the provider of the cluster, its identity the cluster's name from the first creation on.
 
         Without it a changed kubeconfig would replace the provider, and with it all that it holds.
         """
         nodes = self._config.nodes
-        bootstrap = NodeBootstrap(
-            "bootstrap",
-            NodeBootstrapArgs(
-                config=nodes,
-                project=ROOT,
-                kubeconfig=self._secrets.get(nodes.adopt.kubeconfig_secret) if nodes.adopt is not None else None,
-            ),
-        )
         return Provider(
             "cluster",
             kubeconfig=bootstrap.kubeconfig,

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 from pydantic import Field, ValidationError
 
 from components.addresses import DnsLabel, DnsName
-from components.gpu.config import GpuConfig
+from components.gpu.config import DriverSource, GpuConfig
 from components.hub.config import HubConfig
 from components.model import Model
 from components.network.config import NetworkConfig
 from components.nodes.config import NodesConfig
+from components.nodes.settings import ClusterSettings
 from components.storage.config import StorageConfig
 
 from .checks import check_cluster
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from components.pins import Pins
     from components.problems import Path, Problem
 
-__all__ = ["CLUSTER_KEY", "ChartsConfig", "ClusterConfig", "parse_cluster"]
+__all__ = ["CLUSTER_KEY", "ChartsConfig", "ClusterConfig", "cluster_settings", "parse_cluster"]
 
 CLUSTER_KEY = "cluster"
 """Configuration key, within the project's namespace, of the structured value that describes the cluster."""
@@ -68,6 +69,22 @@ class ClusterConfig(Model):
     gpu: GpuConfig | None = Field(default=None, title="GPU", description="How the hosts' GPUs are cut and handed out.")
     hub: HubConfig | None = Field(default=None, description="JupyterHub: sign-in, profiles, homes and culling.")
     charts: ChartsConfig = Field(default=ChartsConfig(), description="Where charts are taken from.")
+
+
+def cluster_settings(config: ClusterConfig, pins: Pins) -> ClusterSettings | None:
+    """Return what the nodes' planners are told about the rest of a cluster; None where it has no address plan."""
+    network = config.network
+    if network is None:
+        return None
+    return ClusterSettings(
+        name=config.name,
+        hosts=network.hosts,
+        pods=network.pods,
+        services=network.services,
+        domain=network.cluster_domain,
+        pins=pins,
+        has_host_driver=config.gpu is not None and config.gpu.driver.source is DriverSource.HOST,
+    )
 
 
 def parse_cluster(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pulumi
 
 from components.network.config import LabCaCertificates
+from components.nodes import plan as nodes_plan
 from components.unknown import unknown_text
 
 from .errors import MissingSecretsError
@@ -22,12 +23,12 @@ __all__ = ["StackSecrets", "used_secrets"]
 
 
 def used_secrets(config: ClusterConfig) -> tuple[SecretRef, ...]:
-    """Return the secrets the program reads for a cluster: of the kubeconfig, the certificates and the sign-in."""
-    adopt, network, hub = config.nodes.adopt, config.network, config.hub
+    """Return the secrets the program reads for a cluster: of its nodes, the certificates and the sign-in."""
+    network, hub = config.network, config.hub
     certificates = network.certificates if network is not None else None
     authentication = hub.authentication if hub is not None else None
     named = (
-        adopt.kubeconfig_secret if adopt is not None else None,
+        *nodes_plan.secrets(config.nodes),
         certificates.private_key if isinstance(certificates, LabCaCertificates) else None,
         authentication.client_secret if authentication is not None and authentication.kind != "dummy" else None,
     )
@@ -56,9 +57,11 @@ class StackSecrets:
         if missing and not pulumi.runtime.is_dry_run():
             raise MissingSecretsError(stack=pulumi.get_stack(), keys=missing)
 
-    def get(self, reference: SecretRef | None) -> pulumi.Output[str] | None:
-        """Return the secret, or None where nothing is referred to."""
-        if reference is None:
-            return None
+    def known(self, reference: SecretRef) -> pulumi.Output[str]:
+        """Return the secret."""
         value = self._values.get(reference.secret)
         return unknown_text() if value is None else value
+
+    def get(self, reference: SecretRef | None) -> pulumi.Output[str] | None:
+        """Return the secret, or None where nothing is referred to."""
+        return None if reference is None else self.known(reference)

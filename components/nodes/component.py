@@ -1,12 +1,14 @@
 """The lab's machines as a cluster.
 
-`NodeBootstrap` ends with a kubeconfig: today that of a cluster it adopts; bootstrapping hosts over SSH is previewed
-only. `NodeLabels` needs that cluster's provider, so it is a component of its own.
+`NodeBootstrap` ends with a kubeconfig: that of a cluster it makes of the hosts over SSH, or of one it adopts.
+`NodeLabels` needs that cluster's provider, so it is a component of its own.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, assert_never
 
 import pulumi
@@ -15,13 +17,19 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaPatchArgs
 
 from components.unknown import unknown_text
 
-from .errors import BootstrapUnavailableError, KubeconfigMissingError
+from .bootstrap_plan import KUBECONFIG, bootstrap_steps, kept_steps
+from .commands import StepCommands
+from .errors import KubeconfigMissingError, SettingsMissingError
 from .plan import KubeconfigSource, kubeconfig_source, members, node_labels
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
+    from components.secrets import SecretRef
+
     from .config import NodesConfig
+    from .settings import ClusterSettings
 
 __all__ = ["NodeBootstrap", "NodeBootstrapArgs", "NodeLabels", "NodeLabelsArgs"]
 
@@ -33,29 +41,52 @@ class NodeBootstrapArgs:
     config: NodesConfig
     project: Path
     """Folder that a relative ``nodes.adopt.kubeconfig`` starts from."""
-    kubeconfig: pulumi.Input[str] | None = None
-    """The kubeconfig itself, where ``nodes.adopt.kubeconfigSecret`` names its configuration key."""
+    secret: Callable[[SecretRef], pulumi.Output[str]]
+    """Gives the secrets that the section names."""
+    settings: ClusterSettings | None = None
+    """The cluster that hosts are bootstrapped into; not needed where one is adopted."""
 
 
 class NodeBootstrap(pulumi.ComponentResource):
     """A cluster one can talk to, once this resource exists.
 
+    Children, where hosts are bootstrapped: ``<name>-<host>-<step>`` Command, one for each step of each host, and
+    ``<name>-<step>`` for what is done once for the cluster. A machine that is lost keeps its resources, and nothing is
+    asked of it.
+
     Raises
     ------
     KubeconfigMissingError
         If the adopted cluster's kubeconfig file is not there; in a preview its content is unknown instead.
-    BootstrapUnavailableError
-        If hosts are to be bootstrapped, outside a preview. Both before anything is registered.
+    SettingsMissingError
+        If hosts are to be bootstrapped and nothing is said of the cluster. Both before anything is registered.
     """
 
     kubeconfig: pulumi.Output[str]
     """Kubeconfig of an administrator, secret. Unknown in a preview whose cluster does not exist yet."""
+    joined: Mapping[str, pulumi.Resource]
+    """By host: what has made it a node; nothing where the cluster is adopted."""
 
     def __init__(self, name: str, args: NodeBootstrapArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        kubeconfig = _kubeconfig(args)
+        source = kubeconfig_source(args.config)
+        if source is KubeconfigSource.BOOTSTRAP and args.settings is None:
+            raise SettingsMissingError
+        adopted = None if source is KubeconfigSource.BOOTSTRAP else _adopted_kubeconfig(source, args)
         super().__init__("lab:index:NodeBootstrap", name, None, opts)
+        self.joined = {}
+        kubeconfig = self._bootstrap(name, args) if adopted is None else adopted
         self.kubeconfig = pulumi.Output.secret(kubeconfig)
         self.register_outputs({"kubeconfig": self.kubeconfig})
+
+    def _bootstrap(self, name: str, args: NodeBootstrapArgs) -> pulumi.Output[str]:
+        """Register every step of every host, and return the kubeconfig that comes of it."""
+        assert args.settings is not None  # noqa: S101 - refused above
+        commands = StepCommands(name, args.config, args.secret, self)
+        added = {step.key: commands.add(step) for step in bootstrap_steps(args.config, args.settings)}
+        self.joined = {host: added["join", host] for host in members(args.config)}
+        for step in kept_steps(args.config, args.settings):
+            commands.keep(step)
+        return commands.result(KUBECONFIG).apply(lambda encoded: base64.b64decode(encoded).decode())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +94,8 @@ class NodeLabelsArgs:
     """Inputs of `NodeLabels`."""
 
     config: NodesConfig
+    joined: Mapping[str, pulumi.Resource] = field(default_factory=dict[str, pulumi.Resource])
+    """By host: what its node waits for."""
 
 
 class NodeLabels(pulumi.ComponentResource):
@@ -74,24 +107,24 @@ class NodeLabels(pulumi.ComponentResource):
 
     def __init__(self, name: str, args: NodeLabelsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("lab:index:NodeLabels", name, None, opts)
-        child = pulumi.ResourceOptions(parent=self)
         for host_name, host in members(args.config).items():
+            joined = [args.joined[host_name]] if host_name in args.joined else []
             NodePatch(
                 f"{name}-{host_name}",
                 metadata=ObjectMetaPatchArgs(name=host_name, labels=node_labels(host)),
-                opts=child,
+                opts=pulumi.ResourceOptions(parent=self, depends_on=joined),
             )
         self.register_outputs({})
 
 
-def _kubeconfig(args: NodeBootstrapArgs) -> pulumi.Input[str]:
-    """Return the kubeconfig from where the section says it comes from."""
-    source = kubeconfig_source(args.config)
+def _adopted_kubeconfig(source: KubeconfigSource, args: NodeBootstrapArgs) -> pulumi.Input[str]:
+    """Return the kubeconfig of an adopted cluster from where the section says it is."""
+    adopt = args.config.adopt
     match source:
         case KubeconfigSource.SECRET:
-            return args.kubeconfig if args.kubeconfig is not None else unknown_text()
+            reference = adopt.kubeconfig_secret if adopt else None
+            return unknown_text() if reference is None else args.secret(reference)
         case KubeconfigSource.FILE:
-            adopt = args.config.adopt
             path = args.project / (adopt.kubeconfig or "" if adopt else "")
             if path.is_file():
                 return path.read_text(encoding="utf-8")
@@ -99,8 +132,6 @@ def _kubeconfig(args: NodeBootstrapArgs) -> pulumi.Input[str]:
                 return unknown_text()
             raise KubeconfigMissingError(path)
         case KubeconfigSource.BOOTSTRAP:
-            if pulumi.runtime.is_dry_run():
-                return unknown_text()
-            raise BootstrapUnavailableError(tuple(members(args.config)))
+            raise SettingsMissingError
         case _:
             assert_never(source)

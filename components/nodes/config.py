@@ -7,12 +7,15 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from components.addresses import Address, DnsLabel, HostKey
+from components.addresses import Address, DnsLabel, DnsName, HostKey
 from components.errors import ConfigurationError
 from components.labels import LabelKey, LabelValue
 from components.model import Model
-from components.quantities import Size
+from components.quantities import Duration, Size
 from components.secrets import SecretRef
+
+from .control_plane_config import CertificatesConfig, ControlPlaneConfig, UpgradeConfig
+from .host_system_config import KubeletConfig, MirrorConfig, RuntimeConfig, SystemConfig
 
 __all__ = [
     "AdoptConfig",
@@ -21,9 +24,11 @@ __all__ = [
     "HardwareConfig",
     "HostConfig",
     "HostSshConfig",
+    "JumpConfig",
     "NodesConfig",
     "Role",
     "SshConfig",
+    "SystemRaid",
     "TaintConfig",
     "TaintEffect",
 ]
@@ -38,6 +43,10 @@ MOST_CPUS = 4096
 """Hardware threads of one host: beyond any machine sold in 2026, below any unit mistake."""
 MOST_GPUS = 16
 """GPUs of one host: the largest single chassis (HGX, 16 in a DGX-2)."""
+
+
+LOGIN = r"^[a-z_][a-z0-9_-]{0,31}$"
+"""A login name (useradd(8))."""
 
 
 class Role(StrEnum):
@@ -67,6 +76,13 @@ class TaintConfig(Model):
     effect: TaintEffect = Field(description="What happens to pods that do not tolerate it.")
 
 
+class SystemRaid(StrEnum):
+    """What the system's disks are expected to be."""
+
+    RAID1 = "raid1"
+    """A mirror of the Linux kernel's (md)."""
+
+
 class HardwareConfig(Model):
     """What a host has, as its kubelet would report it."""
 
@@ -88,27 +104,46 @@ class GpusConfig(Model):
     count: int = Field(ge=1, le=MOST_GPUS, description="How many of them.")
 
 
+class JumpConfig(Model):
+    """A host that connections to the others go through."""
+
+    address: Address | DnsName = Field(description="Where it is reached.")
+    port: int = Field(default=SSH_PORT, ge=1, le=LARGEST_PORT, description="TCP port of its SSH server.")
+    user: str = Field(pattern=LOGIN, description="Login there; needs no rights but to forward connections.")
+    host_key: HostKey = Field(description="Public key of its SSH server.")
+
+
 class SshConfig(Model):
     """How hosts are reached, where a host says nothing else."""
 
     user: str = Field(
-        default="ubuntu",
-        pattern=r"^[a-z_][a-z0-9_-]{0,31}$",
-        description="Login on the host; has to be allowed sudo without a password.",
+        default="ubuntu", pattern=LOGIN, description="Login on the host: root, or one that may become root by sudo."
     )
     port: int = Field(default=SSH_PORT, ge=1, le=LARGEST_PORT, description="TCP port of the SSH server.")
     private_key: SecretRef | None = Field(
         default=None,
         description="Configuration key with the private key; without it the SSH agent of whoever runs this is asked.",
     )
+    sudo_password: SecretRef | None = Field(
+        default=None,
+        description="Configuration key with the login's password, where sudo asks for one.",
+    )
+    jump: JumpConfig | None = Field(
+        default=None, title="Jump host", description="Host that connections to the others go through."
+    )
+    connect_timeout: Duration = Field(default=Duration(15), description="How long one attempt to connect may take.")
+    connect_attempts: int = Field(
+        default=10,
+        ge=1,
+        le=100,
+        description="Attempts to connect before a host counts as unreachable. Nothing but connecting is ever repeated.",
+    )
 
 
 class HostSshConfig(Model):
     """What differs in reaching one host."""
 
-    user: str | None = Field(
-        default=None, pattern=r"^[a-z_][a-z0-9_-]{0,31}$", description="Login on this host, instead of the common one."
-    )
+    user: str | None = Field(default=None, pattern=LOGIN, description="Login on this host, instead of the common one.")
     port: int | None = Field(
         default=None, ge=1, le=LARGEST_PORT, description="TCP port of its SSH server, instead of the common one."
     )
@@ -139,9 +174,20 @@ class HostConfig(Model):
     gpus: GpusConfig | None = Field(default=None, title="GPUs", description="Its GPUs, if it has any.")
     labels: dict[LabelKey, LabelValue] = Field(default={}, description="Labels of its node, beside those of its roles.")
     taints: tuple[TaintConfig, ...] = Field(default=(), description="Taints its node registers with.")
+    system_raid: SystemRaid | None = Field(
+        default=None,
+        title="System RAID",
+        description="`raid1`: the system lies on a mirror, and a host whose mirror is not whole is refused.",
+    )
+    reconverge: int = Field(
+        default=0,
+        ge=0,
+        description="Raise it by one to apply every step to this host again, such as after `labctl drift` found "
+        "changes, or after its disks were replaced.",
+    )
     lost: bool = Field(
         default=False,
-        description="True once the machine is gone for good: it stays in the file as a record, its node is left out.",
+        description="True once the machine is gone for good: nothing is asked of it any more, and its node is removed.",
     )
 
 
@@ -189,6 +235,26 @@ class NodesConfig(Model):
         description="Control-plane host where the cluster begins; the first by name if none is named.",
     )
     ssh: SshConfig = Field(default=SshConfig(), title="SSH", description="How hosts are reached.")
+    system: SystemConfig = Field(default=SystemConfig(), description="The operating system of every host.")
+    runtime: RuntimeConfig = Field(
+        default=RuntimeConfig(), title="Container runtime", description="containerd on every node."
+    )
+    kubelet: KubeletConfig = Field(default=KubeletConfig(), title="kubelet", description="The kubelet of every node.")
+    control_plane: ControlPlaneConfig = Field(default=ControlPlaneConfig(), description="The control plane.")
+    certificates: CertificatesConfig = Field(
+        default=CertificatesConfig(), description="The control plane's certificates."
+    )
+    upgrade: UpgradeConfig = Field(
+        default=UpgradeConfig(), description="How hosts are brought to another version of Kubernetes."
+    )
+    mirror: MirrorConfig | None = Field(
+        default=None, description="A bundle that stands for every public place hosts would download from."
+    )
+    pre_pull: tuple[str, ...] = Field(
+        default=(),
+        title="Pulled beforehand",
+        description="Pinned images, by name, that a worker has before its node can be used.",
+    )
     adopt: AdoptConfig | None = Field(
         default=None,
         title="Adopted cluster",

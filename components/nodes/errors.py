@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["BootstrapUnavailableError", "KubeconfigMissingError", "NodesError"]
+__all__ = ["KubeconfigMissingError", "NodesError", "SettingsMissingError"]
 
 
 class NodesError(Exception):
@@ -25,14 +25,11 @@ class KubeconfigMissingError(NodesError):
         self.path = path
 
 
-class BootstrapUnavailableError(NodesError):
-    """The stack wants hosts bootstrapped over SSH, which this release previews but does not do."""
+class SettingsMissingError(NodesError):
+    """Hosts are to be bootstrapped into a cluster of which nothing is said."""
 
-    def __init__(self, hosts: tuple[str, ...]) -> None:
+    def __init__(self) -> None:
         super().__init__(
-            f"nodes.hosts: {', '.join(hosts)} would have to be bootstrapped over SSH, which this release can preview "
-            "but not do. Nothing was touched. Build the cluster with kubeadm and adopt it: "
-            "nodes.adopt.kubeconfigSecret: {secret: kubeconfig}, with the file's text set by "
-            "`pulumi config set --secret kubeconfig`."
+            "nodes.hosts are to be bootstrapped, which needs the cluster's networks and pinned versions: pass "
+            "`settings`, or adopt a cluster under nodes.adopt"
         )
-        self.hosts = hosts

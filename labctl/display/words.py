@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from difflib import unified_diff
 from typing import TYPE_CHECKING, Final
 
 from labctl.engine.plan import Op
@@ -80,13 +81,29 @@ def change_lines(step: Step) -> list[str]:
     new = step.new.inputs if step.new else {}
     lines: list[str] = []
     for path, change in list(step.changes.items())[:MOST_CHANGES]:
-        before, after = shown(value_at(old, path)), shown(value_at(new, path))
-        values = {Change.ADD: after, Change.DELETE: before, Change.UPDATE: f"{before} → {after}"}[change]
+        before, after = value_at(old, path), value_at(new, path)
         forces = "  (forces replacement)" if path in step.replace_paths else ""
+        if change is Change.UPDATE and isinstance(before, str) and isinstance(after, str) and "\n" in before + after:
+            lines += [f"{CHANGE_SYMBOLS[change]} {path}:{forces}", *_text_changes(before, after)]
+            continue
+        values = {
+            Change.ADD: shown(after),
+            Change.DELETE: shown(before),
+            Change.UPDATE: f"{shown(before)} → {shown(after)}",
+        }[change]
         lines.append(f"{CHANGE_SYMBOLS[change]} {path}: {values}{forces}")
     if len(step.changes) > MOST_CHANGES:
         lines.append(f"… and {len(step.changes) - MOST_CHANGES} more properties")
     return lines
+
+
+def _text_changes(before: str, after: str) -> list[str]:
+    """Return the lines in which two texts differ, each with its sign, long ones and long lists cut."""
+    compared = unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=0)
+    marked = [line for line in compared if not line.startswith(("---", "+++", "@@"))]
+    found = [f"    {line[0]} {line[1:]}" for line in marked]
+    cut = [line if len(line) <= LONGEST_VALUE else line[: LONGEST_VALUE - 1] + "…" for line in found[:MOST_CHANGES]]
+    return cut + ([f"    … and {len(found) - MOST_CHANGES} more lines"] if len(found) > MOST_CHANGES else [])
 
 
 def counts(summary: Mapping[str, int], words: Mapping[Op, str]) -> str:

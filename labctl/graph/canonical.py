@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Final
 
 from .values import Plain, redact
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
 
 __all__ = ["canonical", "canonical_urn", "graph_json"]
 
+LONGEST_TEXT: Final = 20_000
+"""Characters of a property of text that is shown as it is: beyond the longest configuration, below a set of scripts."""
+DIGEST_DIGITS: Final = 16
 STACK_PLACE: Final = "<stack>"
 """Stands for the stack's name, so that two environments can be compared."""
 
@@ -38,7 +42,7 @@ def _goal(goal: Goal, stack: str) -> dict[str, Plain]:
         "type": goal.type,
         "parent": canonical_urn(goal.parent, stack),
         "provider": provider,
-        "inputs": {key: redact(goal.inputs[key]) for key in sorted(goal.inputs)},
+        "inputs": {key: _abridged(redact(goal.inputs[key])) for key in sorted(goal.inputs)},
         "dependencies": [canonical_urn(urn, stack) for urn in goal.dependencies],
         "protect": goal.protect,
         "retainOnDelete": goal.retain_on_delete,
@@ -47,6 +51,14 @@ def _goal(goal: Goal, stack: str) -> dict[str, Plain]:
         "deleteBeforeReplace": bool(goal.delete_before_replace),
     }
     return {key: value for key, value in shape.items() if value}
+
+
+def _abridged(value: Plain) -> Plain:
+    """Return `value`, a text that nobody would read as its length and checksum."""
+    if isinstance(value, str) and len(value) > LONGEST_TEXT:
+        digest = hashlib.sha256(value.encode()).hexdigest()
+        return f"[{len(value)} characters, sha256:{digest[:DIGEST_DIGITS]}]"
+    return value
 
 
 def graph_json(graph: Graph) -> dict[str, Plain]:

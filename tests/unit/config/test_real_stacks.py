@@ -120,7 +120,7 @@ def test_a_mirror_redirects_every_chart() -> None:
         (("kubernetes: v1.36.3", "kubernetes: latest"), "'latest' is not one exact version"),
         (("version: v1.21.2", "version: ^1.21.2"), "is not one exact version"),
         (("version: v1.21.2", "version: 1.x"), "is not one exact version"),
-        (("cniPlugins", "cniPlugin"), "there is no key 'cniPlugin'"),
+        (("hostFiles", "hostFile"), "there is no key 'hostFile'"),
         (("    source: ", "    sauce: "), "the key source is missing"),
         (("@sha256:", "@sha512:"), "is not an image with registry and digest"),
         (("charts:", "charts: ["), "not YAML"),

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from components.nodes.errors import BootstrapUnavailableError
 from labctl.engine.state import PassphraseMissingError
 from labctl.lab import Lab, open_lab
 from stacks.errors import MissingSecretsError
@@ -25,11 +24,6 @@ def lab_of(root: Path, folder: Path, *, nodes: str = "", config: str = "") -> La
 
 
 ADOPTED = "      adopt: {kubeconfigSecret: {secret: kubeconfig}}\n"
-
-
-def test_a_stack_without_a_cluster(root: Path, tmp_path: Path) -> None:
-    with pytest.raises(BootstrapUnavailableError, match="would have to be bootstrapped over SSH"):
-        lab_of(root, tmp_path).require_deployable()
 
 
 def test_secrets_that_are_set_nowhere(root: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pulumi_kubernetes import Provider
 
 from components.nodes.component import NodeBootstrap, NodeBootstrapArgs, NodeLabels, NodeLabelsArgs
 from components.nodes.config import NodesConfig
+from components.unknown import unknown_text
 from labctl.graph.errors import ProgramError
 from labctl.graph.monitor import Answer, ResourceMonitor
 from labctl.graph.program import Program, run_program
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from components.secrets import SecretRef
     from labctl.graph.goal import Goal
 
 HARDWARE = {"cpus": 8, "memory": "32Gi", "ephemeralStorage": "100G"}
@@ -54,9 +56,11 @@ def run(entry: Callable[[], None], root: Path, *, preview: bool) -> Recorder:
 def bootstrap(root: Path, adopt: object, *, preview: bool, kubeconfig: str | None = None) -> Recorder:
     config = NodesConfig.model_validate({"hosts": HOSTS, "adopt": adopt})
 
+    def secret(_reference: SecretRef) -> pulumi.Output[str]:
+        return unknown_text() if kubeconfig is None else pulumi.Output.secret(kubeconfig)
+
     def entry() -> None:
-        secret = pulumi.Output.secret(kubeconfig) if kubeconfig is not None else None
-        NodeBootstrap("bootstrap", NodeBootstrapArgs(config=config, project=root, kubeconfig=secret))
+        NodeBootstrap("bootstrap", NodeBootstrapArgs(config=config, project=root, secret=secret))
 
     return run(entry, root, preview=preview)
 
@@ -75,7 +79,7 @@ def test_or_by_its_secret(tmp_path: Path, preview: bool) -> None:  # noqa: FBT00
     assert recorded.outputs["bootstrap"] == {"kubeconfig": Secret("kind: Config\n")}
 
 
-@pytest.mark.parametrize("adopt", [None, {"kubeconfig": "nowhere"}, {"kubeconfigSecret": {"secret": "kubeconfig"}}])
+@pytest.mark.parametrize("adopt", [{"kubeconfig": "nowhere"}, {"kubeconfigSecret": {"secret": "kubeconfig"}}])
 def test_a_preview_needs_no_cluster(tmp_path: Path, adopt: object) -> None:
     recorded = bootstrap(tmp_path, adopt, preview=True)
     assert recorded.outputs["bootstrap"] in ({"kubeconfig": Secret(UNKNOWN)}, {"kubeconfig": UNKNOWN})
@@ -87,9 +91,8 @@ def test_without_its_kubeconfig_nothing_is_touched(tmp_path: Path) -> None:
     assert str(tmp_path / "nowhere") in str(caught.value)
 
 
-def test_bootstrapping_is_refused_by_name_before_anything_is_registered(tmp_path: Path) -> None:
+def test_hosts_without_a_cluster_to_be_are_refused_before_anything_is_registered(tmp_path: Path) -> None:
     registered: list[str] = []
-    config = NodesConfig.model_validate({"hosts": HOSTS})
 
     class Listening(Recorder):
         def register(self, goal: Goal) -> Answer:
@@ -97,10 +100,11 @@ def test_bootstrapping_is_refused_by_name_before_anything_is_registered(tmp_path
             return super().register(goal)
 
     def entry() -> None:
-        NodeBootstrap("bootstrap", NodeBootstrapArgs(config=config, project=tmp_path))
+        config = NodesConfig.model_validate({"hosts": HOSTS})
+        NodeBootstrap("bootstrap", NodeBootstrapArgs(config=config, project=tmp_path, secret=lambda _: unknown_text()))
 
     program = Program(project="research-compute", stack="dev", entry=entry, root=tmp_path)
-    with pytest.raises(ProgramError, match="worker-1 would have to be bootstrapped over SSH"):
+    with pytest.raises(ProgramError, match="needs the cluster's networks and pinned versions"):
         run_program(program, Listening(), preview=False)
     assert set(registered) <= {"pulumi:pulumi:Stack"}
 

@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from components.nodes.checks import check
 from components.nodes.config import HostConfig, NodesConfig, Role, TaintConfig
 from components.nodes.plan import (
     CONTROL_PLANE_TAINT,
     KubeconfigSource,
     bootstrap_host,
-    check,
     kubeconfig_source,
     members,
     node_labels,
