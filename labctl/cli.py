@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .bundle.distributions import Distribution
 from .exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -177,6 +178,100 @@ def charts(stack: StackOption = "dev") -> None:
     from .verbs.charts import charts as verb
 
     verb(stack)
+
+
+@app.command()
+def drift(
+    stack: StackOption = "dev",
+    host: Annotated[list[str] | None, typer.Option("--host", "-H", help="Only this host; repeatable.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON (docs/drift.md).")] = False,
+) -> None:
+    """Ask the hosts what differs from the plan; changes nothing on them."""
+    from .verbs.drift import drift as verb
+
+    verb(stack, hosts=tuple(host or ()), as_json=as_json)
+
+
+hosts = typer.Typer(help="The lab's machines themselves.", no_args_is_help=True)
+app.add_typer(hosts, name="hosts")
+
+
+@hosts.command()
+def keys(
+    stack: StackOption = "dev",
+    host: Annotated[list[str] | None, typer.Option("--host", "-H", help="Only this host; repeatable.")] = None,
+    write: Annotated[bool, typer.Option("--write", help="Write keys that are missing into the stack file.")] = False,
+) -> None:
+    """Collect the hosts' SSH keys, show their fingerprints, and compare them with the stack file."""
+    from .verbs.hosts import keys as verb
+
+    verb(stack, hosts=tuple(host or ()), write=write)
+
+
+bundles = typer.Typer(invoke_without_command=True, help="Everything a stack needs from outside.")
+app.add_typer(bundles, name="bundle")
+
+
+@bundles.callback()
+def bundle(  # noqa: PLR0913, PLR0917 - one parameter per option
+    context: typer.Context,
+    stack: StackOption = "dev",
+    into: Annotated[
+        Path | None, typer.Option("--into", metavar="FOLDER", help="Fetch it all, verified; goes on where it ended.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the list as the lock file has it.")] = False,
+    lock: Annotated[Path | None, typer.Option("--lock", metavar="FILE", help="Write the lock file there.")] = None,
+    architecture: Annotated[
+        list[str] | None,
+        typer.Option("--architecture", metavar="amd64|arm64", help="Of the hosts; repeatable; amd64 unless given."),
+    ] = None,
+    distribution: Annotated[
+        list[Distribution] | None,
+        typer.Option("--distribution", help="Of the hosts, by codename; repeatable; all unless given."),
+    ] = None,
+    apt_source: Annotated[
+        list[str] | None,
+        typer.Option("--apt-source", metavar="CODENAME=LINE", help="Packages from here; a line of sources.list."),
+    ] = None,
+    image: Annotated[
+        list[str] | None, typer.Option("--image", help="An image that no chart names; repeatable.")
+    ] = None,
+) -> None:
+    """List everything a stack needs from outside; with --into fetch it into a folder, to carry or to serve."""
+    if context.invoked_subcommand is not None:
+        return
+    from components.pins import Architecture
+
+    from .verbs.bundle import Wishes
+    from .verbs.bundle import bundle as verb
+
+    unknown = set(architecture or ()) - {known.value for known in Architecture}
+    if unknown:
+        message = f"--architecture is amd64 or arm64, not {', '.join(sorted(unknown))}"
+        raise typer.BadParameter(message)
+    wishes = Wishes(
+        architectures=tuple(Architecture(name) for name in sorted(set(architecture or ("amd64",)))),
+        distributions=tuple(distribution or Distribution),
+        sources=tuple(apt_source or ()),
+        images=tuple(image or ()),
+    )
+    verb(stack, wishes, into=into, as_json=as_json, lock_file=lock)
+
+
+@bundles.command()
+def serve(
+    folder: Annotated[Path, typer.Option("--folder", help="The bundle.")],
+    listen: Annotated[str, typer.Option("--listen", metavar="HOST:PORT", help="Where to answer.")] = "127.0.0.1:8080",
+    certificate: Annotated[Path | None, typer.Option("--certificate", help="Serve HTTPS: chain, PEM.")] = None,
+    key: Annotated[Path | None, typer.Option("--key", help="Its private key, PEM.")] = None,
+) -> None:
+    """Serve a bundle to hosts: files, packages, charts, and its images as a read-only registry."""
+    if (certificate is None) != (key is None):
+        message = "--certificate and --key belong together"
+        raise typer.BadParameter(message)
+    from .verbs.bundle import serve as verb
+
+    verb(folder, listen=listen, certificate=certificate, key=key)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -28,5 +28,11 @@ class ExitCode(IntEnum):
     """The embedded control plane could not be had or started."""
     CHANGES = 8
     """``--expect-no-changes``, and there are some."""
+    DRIFT = 9
+    """A host is not what the stack file says: `drift` found differences, `hosts keys` another key."""
+    UNANSWERED = 10
+    """A host could not be asked, so nobody knows; this counts more than what others differ in."""
+    INCOMPLETE = 11
+    """A bundle lacks something; what came is kept, and a second run goes on from there."""
     INTERRUPTED = 130
     """Stopped on request; what was under way was finished, and a second run goes on from there."""

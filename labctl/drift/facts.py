@@ -1,0 +1,144 @@
+"""What a host says of itself beside its steps: a pure parser, and what in it somebody should look at."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = ["Certificate", "Disk", "HostFacts", "parse_facts", "warnings"]
+
+EXPIRY_WARNING: Final = timedelta(days=30)
+"""Before a certificate ends it is warned of: kubeadm's hold a year, and renewing takes planning."""
+FREE_WARNING: Final = 0.10
+"""Share of a file system: the kubelet evicts pods below 10 % (``evictionHard``: ``nodefs.available``)."""
+DISK_FIELDS: Final = 5
+"""Path, bytes, free bytes, inodes, free inodes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Certificate:
+    """One certificate on a host."""
+
+    path: str
+    """File that holds it, a kubeconfig for one inside such a file."""
+    expires: datetime | None
+    """None where the file is no certificate."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Disk:
+    """Room in the file system behind a folder."""
+
+    path: str
+    total_bytes: int
+    free_bytes: int
+    total_inodes: int
+    """0 on file systems that make inodes as they need them."""
+    free_inodes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostFacts:
+    """A host as it was when it was asked; what it does not have is None or empty."""
+
+    kernel: str | None = None
+    booted: datetime | None = None
+    distribution: str | None = None
+    containerd: str | None = None
+    kubelet: str | None = None
+    is_reboot_required: bool = False
+    reboot_packages: tuple[str, ...] = ()
+    """What an installed update of waits for the reboot."""
+    certificates: tuple[Certificate, ...] = ()
+    disks: tuple[Disk, ...] = ()
+
+
+def parse_facts(text: str) -> HostFacts:
+    """Return the facts in what ``facts.sh`` prints; lines that say nothing known are passed over."""
+    plain: dict[str, str] = {}
+    certificates: list[Certificate] = []
+    disks: list[Disk] = []
+    reboot: tuple[str, ...] | None = None
+    for line in text.splitlines():
+        name, *fields = line.split("\t")
+        match name:
+            case "certificate" if fields:
+                certificates.append(Certificate(path=fields[0], expires=_expiry(fields[1:])))
+            case "disk":
+                disks += _disk(fields)
+            case "reboot-required":
+                reboot = tuple(sorted({field for field in fields if field}))
+            case "kernel" | "booted" | "distribution" | "containerd" | "kubelet" if fields and fields[0]:
+                plain[name] = fields[0]
+            case _:
+                pass
+    return HostFacts(
+        kernel=plain.get("kernel"),
+        booted=_moment(plain.get("booted", "")),
+        distribution=plain.get("distribution"),
+        containerd=plain.get("containerd"),
+        kubelet=plain.get("kubelet"),
+        is_reboot_required=reboot is not None,
+        reboot_packages=reboot or (),
+        certificates=tuple(certificates),
+        disks=tuple(disks),
+    )
+
+
+def warnings(facts: HostFacts, now: datetime) -> tuple[str, ...]:
+    """Return what in `facts` somebody should see to, each in words: a reboot, certificates, disks."""
+    return (*_reboot_warnings(facts), *_certificate_warnings(facts, now), *_disk_warnings(facts))
+
+
+def _reboot_warnings(facts: HostFacts) -> Iterator[str]:
+    if facts.is_reboot_required:
+        yield "needs a reboot" + (f" for {', '.join(facts.reboot_packages)}" if facts.reboot_packages else "")
+
+
+def _certificate_warnings(facts: HostFacts, now: datetime) -> Iterator[str]:
+    for certificate in facts.certificates:
+        if certificate.expires is None:
+            yield f"{certificate.path} holds no certificate that can be read"
+        elif certificate.expires <= now:
+            yield f"{certificate.path} expired on {certificate.expires:%Y-%m-%d}"
+        elif certificate.expires - now < EXPIRY_WARNING:
+            yield f"{certificate.path} expires in {(certificate.expires - now).days} days"
+
+
+def _disk_warnings(facts: HostFacts) -> Iterator[str]:
+    for disk in facts.disks:
+        for what, free, total in (
+            ("space", disk.free_bytes, disk.total_bytes),
+            ("inodes", disk.free_inodes, disk.total_inodes),
+        ):
+            if total and free / total < FREE_WARNING:
+                yield f"{disk.path}: {free / total:.1%} of its {what} free"
+
+
+def _expiry(fields: Sequence[str]) -> datetime | None:
+    """Return the moment in ``Sep 30 10:00:00 2026 GMT``, as OpenSSL writes it."""
+    try:
+        return datetime.fromtimestamp(ssl.cert_time_to_seconds(fields[0]), UTC)
+    except (IndexError, ValueError):
+        return None
+
+
+def _moment(seconds: str) -> datetime | None:
+    return datetime.fromtimestamp(int(seconds), UTC) if _is_number(seconds) else None
+
+
+def _disk(fields: Sequence[str]) -> Iterator[Disk]:
+    """Yield the file system in the fields of a ``disk`` line; inodes that are not counted are ``-``."""
+    if len(fields) != DISK_FIELDS or not all(_is_number(field) for field in fields[1:3]):
+        return
+    total, free, inodes, free_inodes = (int(field) if _is_number(field) else 0 for field in fields[1:])
+    yield Disk(path=fields[0], total_bytes=total, free_bytes=free, total_inodes=inodes, free_inodes=free_inodes)
+
+
+def _is_number(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) < len(str(2**63))
