@@ -1,0 +1,202 @@
+"""A whole lab on the bed: a copy of the project with a stack file for real hosts, driven by labctl from outside."""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+from bed import Bed, Host
+from cluster_api import Object
+from lab_copy import Ended, LabCopy, copy_project, ended
+
+from components.pins import Pins
+from labctl.bundle.mirror import Mirror
+from labctl.control_plane import obtain_tool
+from labctl.engine.state import SecretsManager
+from labctl.engine.state.passphrase import Passphrase
+from labctl.engine.state.stack_file import write_salt
+
+STACK = "next-bed"
+PASSPHRASE = "bed"
+PODS = "10.244.0.0/16"
+SERVICES = "10.96.0.0/16"
+PATIENCE_SECONDS = 560
+"""For one command: a control plane of three is brought up in it, on a busy machine."""
+KUBELET = {
+    "failCgroupV1": False,
+    "failSwapOn": False,
+    "evictionHard": {"memory.available": "50Mi", "nodefs.available": "100Mi", "imagefs.available": "100Mi"},
+    "imageGCHighThresholdPercent": 100,
+}
+"""What this machine needs: cgroup v1, and a disk that other things fill."""
+PROXY = {"conntrack": {"maxPerCore": 0, "min": 0}}
+"""A network namespace may not change the machine's connection tracking."""
+
+Nodes = dict[str, object]
+
+
+@dataclass(frozen=True)
+class HostsLab:
+    """A lab on real hosts."""
+
+    copy: LabCopy
+    bed: Bed
+    mirror: Mirror
+    nodes: Nodes
+    """The nodes section of its stack file, to be changed and written."""
+    manager: SecretsManager = field(default_factory=lambda: SecretsManager(None, (Passphrase("the test", PASSPHRASE),)))
+    """Seals its secrets; one salt for the lab's life."""
+
+    @property
+    def hosts(self) -> dict[str, dict[str, object]]:
+        """Return ``nodes.hosts``, to be changed."""
+        return self.nodes["hosts"]  # type: ignore[return-value] - made below
+
+    def entry(self, host: Host, *roles: str) -> dict[str, object]:
+        """Return what the stack file says of a host."""
+        return {
+            "address": host.address,
+            "roles": list(roles),
+            "hostKey": host.host_key,
+            "hardware": {"cpus": 2, "memory": "8Gi", "ephemeralStorage": "10G"},
+        }
+
+    def machine(self, name: str) -> Host:
+        """Return the real host behind a name."""
+        return next(host for host in self.bed.hosts if host.name == name)
+
+    def write(self) -> None:
+        """Write the stack file, secrets sealed."""
+        config: dict[str, object] = {
+            "research-compute:cluster": {
+                "name": "bed",
+                "domain": "bed.example.org",
+                "contact": "cluster@bed.example.org",
+                "nodes": self.nodes,
+                "network": {"hosts": f"{self.bed.address.rpartition('.')[0]}.0/24", "pods": PODS, "services": SERVICES},
+            }
+        }
+        for name, value in self.secrets().items():
+            config[f"research-compute:{name}"] = {"secure": self.manager.encrypt(value)}
+        self.copy.file.write_text(yaml.safe_dump({"config": config}, sort_keys=False), encoding="utf-8")
+        write_salt(self.copy.file, self.manager.salt or "")
+
+    def secrets(self) -> Mapping[str, str]:
+        """Return every secret the stack may name."""
+        keys = {f"etcdKey{index}": base64.b64encode(bytes([index]) * 32).decode() for index in range(3)}
+        return {
+            "sshPrivateKey": Path(self.bed.access.key).read_text(encoding="utf-8"),
+            "backupPassword": "correct horse",
+            "sudoPassword": "wrong",
+            **keys,
+        }
+
+    def run(self, *arguments: str) -> Ended:
+        """Run labctl to its end."""
+        return ended(self.copy.start(*arguments), PATIENCE_SECONDS)
+
+    def up(self, *arguments: str) -> Ended:
+        """Write the stack file and bring the lab up, which must succeed."""
+        self.write()
+        result = self.run("up", "--yes", *arguments)
+        assert result.code == 0, f"labctl up ended with {result.code}:\n{result.text[-8000:]}"
+        return result
+
+    def kubectl(self, *arguments: str, text: str | None = None) -> str:
+        """Run kubectl as the lab's administrator, from outside, and return what it says."""
+        ended_ = subprocess.run(
+            [*self._kubectl(), *arguments], input=text, capture_output=True, text=True, check=False, timeout=120
+        )
+        assert ended_.returncode == 0, ended_.stderr
+        return ended_.stdout
+
+    def get(self, *arguments: str) -> Object:
+        """Return what ``kubectl get`` finds."""
+        return json.loads(self.kubectl("get", *arguments, "-o", "json"))
+
+    def kubeconfig(self) -> Path:
+        """Return a file with the administrator's kubeconfig, out of the state."""
+        path = self.copy.root / ".lab" / "kubeconfig"
+        resources = self.copy.deployment()["resources"]
+        (sealed,) = (item["outputs"]["kubeconfig"] for item in resources if item["urn"].endswith("kubernetes::cluster"))
+        path.write_text(json.loads(self.manager.decrypt(sealed["ciphertext"])), encoding="utf-8")
+        path.chmod(0o600)
+        return path
+
+    def _kubectl(self) -> list[str]:
+        """Return kubectl with the lab's kubeconfig: the control plane's own, which the bundle was made with."""
+        return [str(obtain_tool("kubectl")), "--kubeconfig", str(self.kubeconfig())]
+
+
+def lab_on(bed: Bed, mirror: Mirror, pins: Pins, folder: Path, roles: Mapping[str, Sequence[str]]) -> HostsLab:
+    """Return a lab whose hosts are the bed's, with these roles, and whose downloads all come from the mirror."""
+    environment = {"PULUMI_CONFIG_PASSPHRASE": PASSPHRASE}
+    copied = copy_project(folder)
+    copy = LabCopy(copied.root, STACK, environment)
+    (folder / "stacks" / "pins" / "next.yaml").write_text(
+        yaml.safe_dump(pins.model_dump(mode="json", by_alias=True, exclude_none=True), sort_keys=False),
+        encoding="utf-8",
+    )
+    nodes: Nodes = {
+        "ssh": {
+            "user": "ubuntu",
+            "privateKey": {"secret": "sshPrivateKey"},
+            "connectAttempts": 3,
+            "connectTimeout": "5s",
+        },
+        "system": {"securityUpdates": "manual"},
+        "kubelet": {"settings": KUBELET},
+        "controlPlane": {"kubeProxy": {"settings": PROXY}, "ignorePreflight": ["SystemVerification"]},
+        "mirror": {"url": mirror.url, "aptKey": (mirror.folder / "apt" / "key.asc").read_text(encoding="utf-8")},
+        "hosts": {},
+    }
+    if sum("control-plane" in own for own in roles.values()) > 1:
+        nodes["endpoint"] = {"address": bed.virtual_address}
+    lab = HostsLab(copy, bed, mirror, nodes)
+    lab.hosts.update({host.name: lab.entry(host, *roles[host.name]) for host in bed.hosts if host.name in roles})
+    return lab
+
+
+def connect_pods(lab: HostsLab) -> None:
+    """Give pods a network: a bridge on every host and a route to every other (what Calico does in a real lab)."""
+    nodes = [
+        (item["metadata"]["name"], item["spec"]["podCIDR"], item["status"]["addresses"][0]["address"])
+        for item in lab.get("nodes")["items"]
+    ]
+    for name, network, _ in nodes:
+        routes = "".join(f"ip route replace {other} via {via}\n" for far, other, via in nodes if far != name)
+        configuration = json.dumps(
+            {
+                "cniVersion": "1.0.0",
+                "name": "bed",
+                "plugins": [
+                    {
+                        "type": "bridge",
+                        "bridge": "cni0",
+                        "isGateway": True,
+                        "hairpinMode": True,
+                        "ipam": {
+                            "type": "host-local",
+                            "ranges": [[{"subnet": network}]],
+                            "routes": [{"dst": "0.0.0.0/0"}],
+                        },
+                    },
+                    {"type": "portmap", "capabilities": {"portMappings": True}},
+                ],
+            }
+        )
+        script = (
+            f"mkdir -p /etc/cni/net.d\ncat > /etc/cni/net.d/10-bed.conflist <<'END'\n{configuration}\nEND\n{routes}"
+        )
+        lab.machine(name).run("bash -s", sudo=True, text=script, check=True)
+
+
+def wait_for_nodes(lab: HostsLab, count: int) -> None:
+    """Return when so many nodes are there and all of them are Ready."""
+    lab.kubectl("wait", "nodes", "--all", "--for=condition=Ready", "--timeout=120s")
+    assert len(lab.get("nodes")["items"]) == count
