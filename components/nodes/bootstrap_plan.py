@@ -11,6 +11,7 @@ from .control_plane_plan import cluster_steps, control_plane_steps, kubeconfig_s
 from .encryption_plan import rewrite_steps
 from .kubernetes_plan import kubernetes_steps
 from .membership_plan import join_steps, member_steps, request_steps
+from .plan import control_planes
 from .runtime_plan import runtime_steps
 from .steps import INSTALLATION, Lifecycle, Step, StepOutput, scripts_on
 from .system_plan import system_steps
@@ -29,7 +30,10 @@ KUBECONFIG = StepOutput(step="kubeconfig", host=None, key="kubeconfig")
 
 
 def bootstrap_steps(config: NodesConfig, settings: ClusterSettings) -> tuple[Step, ...]:
-    """Return all steps of all hosts that are not lost, each after what it waits for."""
+    """Return all steps of all hosts that are not lost, each after what it waits for.
+
+    Every control-plane host is given the same scripts, so that it does not matter which of them does what for others.
+    """
     steps = (
         *system_steps(config, settings),
         *runtime_steps(config, settings),
@@ -46,8 +50,15 @@ def bootstrap_steps(config: NodesConfig, settings: ClusterSettings) -> tuple[Ste
         *backup_steps(config),
         *kubeconfig_steps(config, settings),
     )
+    planes = control_planes(config)
     scripts = (
-        Step(name=INSTALLATION, subject=name, host=name, values={}, libraries=scripts_on(name, steps))
+        Step(
+            name=INSTALLATION,
+            subject=name,
+            host=name,
+            values={},
+            libraries=scripts_on(planes if name in planes else (name,), steps),
+        )
         for name, host in config.hosts.items()
         if not host.lost
     )

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 __all__ = ["StepCommands"]
 
-UNDO_TIMEOUT = "10m"
-"""How long undoing a step may take: a drain has a deadline of its own, a reset takes seconds."""
+UNDO_SECONDS = 600
+"""How long undoing a step may take: a reset takes seconds. What empties a node first has that deadline on top."""
 CONFIGURED = ["connection", "create", "update", "delete", "stdin", "logging", "environment", "triggers"]
 """Every input of a command: what is history ignores changes of all of them."""
 
@@ -78,7 +78,7 @@ class StepCommands:
                 depends_on=[self._made[key] for key in step.after if key in self._made],
                 ignore_changes=CONFIGURED if history else None,
                 additional_secret_outputs=["stdout"] if step.output_is_secret else None,
-                custom_timeouts=pulumi.CustomTimeouts(delete=UNDO_TIMEOUT),
+                custom_timeouts=pulumi.CustomTimeouts(delete=f"{self._undo_seconds(leaving=leaving)}s"),
             ),
         )
         self._made[step.key] = command
@@ -96,6 +96,9 @@ class StepCommands:
     def result(self, output: StepOutput) -> pulumi.Output[str]:
         """Return a result of a step that was added; empty where the step had none of that name."""
         return self._made[output.step, output.host].stdout.apply(lambda text: _result(text, output.key))
+
+    def _undo_seconds(self, *, leaving: bool) -> int:
+        return UNDO_SECONDS + (self._config.upgrade.drain_timeout.seconds if leaving else 0)
 
     def _shell(self, step: Step, mode: str) -> str:
         asks = self._config.ssh.sudo_password is not None

@@ -69,7 +69,8 @@ def join_steps(config: NodesConfig) -> tuple[Step, ...]:
         steps.append(_join(config, host, after=previous))
     for host in workers:
         steps += _admission(config, host, after=(("join", helper(config, host)),))
-        steps.append(_join(config, host, after=()))
+        # A kubelet may not be newer than the API server it talks to (Kubernetes, Version Skew Policy).
+        steps.append(_join(config, host, after=tuple(("version", plane) for plane in planes)))
     return tuple(steps)
 
 

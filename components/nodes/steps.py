@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from components.secrets import SecretRef
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
 __all__ = [
     "FILES",
@@ -185,9 +185,9 @@ def installation(names: Iterable[str], values: Mapping[str, PlainValue] = NO_VAL
     return f'main() {{\n{body}}}\nmain "$@" </dev/null\nexit\n'
 
 
-def scripts_on(host: str, steps: Iterable[Step]) -> tuple[str, ...]:
-    """Return the names of the scripts that steps need on a host."""
-    return tuple(sorted({name for step in steps if step.host == host for name in (*_scripts_of(step), *step.files)}))
+def scripts_on(hosts: Collection[str], steps: Iterable[Step]) -> tuple[str, ...]:
+    """Return the names of the scripts that steps need on any of some hosts."""
+    return tuple(sorted({name for step in steps if step.host in hosts for name in (*_scripts_of(step), *step.files)}))
 
 
 def script_file(name: str) -> str:

@@ -21,7 +21,8 @@ from labctl.engine.state import SecretsManager
 from labctl.engine.state.passphrase import Passphrase
 from labctl.engine.state.stack_file import write_salt
 
-STACK = "next-bed"
+STACK = "test-bed"
+"""Of an environment whose nodes are not destroyed unless that is named."""
 PASSPHRASE = "bed"
 PODS = "10.244.0.0/16"
 SERVICES = "10.96.0.0/16"
@@ -70,6 +71,16 @@ class HostsLab:
         """Return the real host behind a name."""
         return next(host for host in self.bed.hosts if host.name == name)
 
+    @property
+    def ssh(self) -> dict[str, object]:
+        """Return how its hosts are reached."""
+        return {
+            "user": "ubuntu",
+            "privateKey": {"secret": "sshPrivateKey"},
+            "connectAttempts": 3,
+            "connectTimeout": "5s",
+        }
+
     def write(self) -> None:
         """Write the stack file, secrets sealed."""
         config: dict[str, object] = {
@@ -92,7 +103,7 @@ class HostsLab:
         return {
             "sshPrivateKey": Path(self.bed.access.key).read_text(encoding="utf-8"),
             "backupPassword": "correct horse",
-            "sudoPassword": "wrong",
+            "sudoPassword": "no such word",
             **keys,
         }
 
@@ -138,18 +149,13 @@ def lab_on(bed: Bed, mirror: Mirror, pins: Pins, folder: Path, roles: Mapping[st
     environment = {"PULUMI_CONFIG_PASSPHRASE": PASSPHRASE}
     copied = copy_project(folder)
     copy = LabCopy(copied.root, STACK, environment)
-    (folder / "stacks" / "pins" / "next.yaml").write_text(
+    (folder / "stacks" / "pins" / "test.yaml").write_text(
         yaml.safe_dump(pins.model_dump(mode="json", by_alias=True, exclude_none=True), sort_keys=False),
         encoding="utf-8",
     )
     nodes: Nodes = {
-        "ssh": {
-            "user": "ubuntu",
-            "privateKey": {"secret": "sshPrivateKey"},
-            "connectAttempts": 3,
-            "connectTimeout": "5s",
-        },
         "system": {"securityUpdates": "manual"},
+        "upgrade": {"drainTimeout": "45s"},
         "kubelet": {"settings": KUBELET},
         "controlPlane": {"kubeProxy": {"settings": PROXY}, "ignorePreflight": ["SystemVerification"]},
         "mirror": {"url": mirror.url, "aptKey": (mirror.folder / "apt" / "key.asc").read_text(encoding="utf-8")},
@@ -158,6 +164,7 @@ def lab_on(bed: Bed, mirror: Mirror, pins: Pins, folder: Path, roles: Mapping[st
     if sum("control-plane" in own for own in roles.values()) > 1:
         nodes["endpoint"] = {"address": bed.virtual_address}
     lab = HostsLab(copy, bed, mirror, nodes)
+    lab.nodes["ssh"] = lab.ssh
     lab.hosts.update({host.name: lab.entry(host, *roles[host.name]) for host in bed.hosts if host.name in roles})
     return lab
 

@@ -56,7 +56,7 @@ def lab(
     add_packages(folder, print)
     bed = make_bed(4)
     plane, one, two, _ = bed.hosts
-    pins = bundle.put_into(load_pins(EnvironmentName.NEXT))
+    pins = bundle.put_into(load_pins(EnvironmentName.TEST))
     roles = {plane.name: ["control-plane"], one.name: ["worker"], two.name: ["worker"]}
     with Mirror(folder, listen=(bed.address, 0)) as mirror:
         lab = lab_on(bed, mirror, pins, tmp_path_factory.mktemp("lab"), roles)
@@ -157,7 +157,6 @@ def test_a_machine_that_died_is_only_said_to_be_lost(lab: HostsLab) -> None:
     dead = lab.bed.hosts[3]
     dead.power_off()
     lab.hosts[dead.name]["lost"] = True
-    lab.nodes["upgrade"] = {"drainTimeout": "20s"}
     lab.up()
     assert dead.name not in {node["metadata"]["name"] for node in lab.get("nodes")["items"]}
     del lab.hosts[dead.name]
@@ -169,7 +168,7 @@ def test_a_machine_that_died_is_only_said_to_be_lost(lab: HostsLab) -> None:
 
 def test_destroy_leaves_the_machines_bare(lab: HostsLab) -> None:
     lab.kubectl("delete", "-f", "-", text=WEB)
-    ended = lab.run("destroy", "--yes")
+    ended = lab.run("destroy", "--yes", "--allow-destroy", "*")
     assert ended.code == 0, ended.text[-4000:]
     for host in lab.bed.hosts[:3]:
         left = host.run(

@@ -18,7 +18,7 @@ desired() {
     want_kubernetes_programs
     want_etcd_programs
     want_file "$SETTINGS" 0644 <<<"$KUBELET_SETTINGS"
-    want_folder /etc/kubernetes/manifests 0755
+    want_folder /etc/kubernetes/manifests 0700
     kubelet_unit | want_file "$UNIT" 0644
     kubelet_unit_settings | want_file "$UNIT_SETTINGS" 0644
     if [[ -e $MEMBERSHIP ]]; then
