@@ -8,15 +8,25 @@ from pathlib import Path
 import pytest
 from bed import Bed
 from bed_bundle import Bundle, make_bundle
+from bed_packages import add_packages
+from hosts_lab import ENVIRONMENT, HostsLab, lab_on
+
+from labctl.bundle.mirror import Mirror
+from stacks.pins import load_pins
+
+TEST_SECONDS = 1800
+"""For one test and the cluster it begins with: a control plane of three comes up in it, on a machine that is busy."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what needs hosts unless this run may have them."""
-    if os.environ.get("LAB_TESTS") == "all" and os.geteuid() == 0:
-        return
+    """Give what needs hosts its time, and skip it unless this run may have them."""
+    allowed = os.environ.get("LAB_TESTS") == "all" and os.geteuid() == 0
     here = Path(__file__).parent
     for item in items:
-        if item.path.is_relative_to(here):
+        if not item.path.is_relative_to(here):
+            continue
+        item.add_marker(pytest.mark.timeout(TEST_SECONDS))
+        if not allowed:
             item.add_marker(pytest.mark.skip(reason="boots hosts: needs root and LAB_TESTS=all"))
 
 
@@ -25,6 +35,26 @@ def make_bed() -> Generator[Callable[[int], Bed]]:
     """Start a bed with that many hosts; it is gone after the module."""
     with ExitStack() as stack:
         yield lambda count: stack.enter_context(Bed.start(count, progress=print))
+
+
+@pytest.fixture(scope="module")
+def make_lab(
+    make_bed: Callable[[int], Bed], bundle: Bundle, tmp_path_factory: pytest.TempPathFactory
+) -> Generator[Callable[[int, int], HostsLab]]:
+    """Describe a lab of a control plane and so many workers, on hosts that are bare; so many more stand beside it."""
+    with ExitStack() as stack:
+
+        def make(workers: int, spare: int = 0) -> HostsLab:
+            folder = bundle.copy_to(tmp_path_factory.mktemp("bundle") / "bundle")
+            add_packages(folder, print)
+            bed = make_bed(1 + workers + spare)
+            mirror = stack.enter_context(Mirror(folder, listen=(bed.address, 0)))
+            members = bed.hosts[: 1 + workers]
+            roles = {host.name: ["worker" if index else "control-plane"] for index, host in enumerate(members)}
+            pins = bundle.put_into(load_pins(ENVIRONMENT))
+            return lab_on(bed, mirror, pins, tmp_path_factory.mktemp("lab"), roles)
+
+        yield make
 
 
 @pytest.fixture(scope="session")

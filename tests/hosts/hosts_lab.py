@@ -11,6 +11,7 @@ from pathlib import Path
 
 import yaml
 from bed import Bed, Host
+from bed_bundle import PROBE
 from cluster_api import Object
 from lab_copy import Ended, LabCopy, copy_project, ended
 
@@ -20,9 +21,11 @@ from labctl.control_plane import obtain_tool
 from labctl.engine.state import SecretsManager
 from labctl.engine.state.passphrase import Passphrase
 from labctl.engine.state.stack_file import write_salt
+from stacks.environments import EnvironmentName
 
-STACK = "test-bed"
-"""Of an environment whose nodes are not destroyed unless that is named."""
+ENVIRONMENT = EnvironmentName.TEST
+"""One whose nodes are not destroyed unless that is named."""
+STACK = f"{ENVIRONMENT}-bed"
 PASSPHRASE = "bed"
 PODS = "10.244.0.0/16"
 SERVICES = "10.96.0.0/16"
@@ -37,6 +40,38 @@ KUBELET = {
 """What this machine needs: cgroup v1, and a disk that other things fill."""
 PROXY = {"conntrack": {"maxPerCore": 0, "min": 0}}
 """A network namespace may not change the machine's connection tracking."""
+
+DOOR = 30080
+"""Port of every node at which the web server answers."""
+WEB = f"""
+apiVersion: apps/v1
+kind: Deployment
+metadata: {{name: web}}
+spec:
+  replicas: 2
+  selector: {{matchLabels: {{app: web}}}}
+  template:
+    metadata: {{labels: {{app: web}}}}
+    spec:
+      terminationGracePeriodSeconds: 1
+      topologySpreadConstraints:
+        - {{maxSkew: 1, topologyKey: kubernetes.io/hostname, whenUnsatisfiable: ScheduleAnyway,
+           labelSelector: {{matchLabels: {{app: web}}}}}}
+      containers:
+        - {{name: web, image: "{PROBE}", args: [serve], ports: [{{containerPort: 8080}}],
+           readinessProbe: {{httpGet: {{port: 8080, path: /}}, periodSeconds: 1}}}}
+---
+apiVersion: policy/v1
+kind: PodDisruptionBudget
+metadata: {{name: web}}
+spec: {{minAvailable: 1, selector: {{matchLabels: {{app: web}}}}}}
+---
+apiVersion: v1
+kind: Service
+metadata: {{name: web}}
+spec: {{type: NodePort, selector: {{app: web}}, ports: [{{port: 80, targetPort: 8080, nodePort: {DOOR}}}]}}
+"""
+"""A web server of two pods, of which one is always there."""
 
 Nodes = dict[str, object]
 
@@ -149,7 +184,7 @@ def lab_on(bed: Bed, mirror: Mirror, pins: Pins, folder: Path, roles: Mapping[st
     environment = {"PULUMI_CONFIG_PASSPHRASE": PASSPHRASE}
     copied = copy_project(folder)
     copy = LabCopy(copied.root, STACK, environment)
-    (folder / "stacks" / "pins" / "test.yaml").write_text(
+    (folder / "stacks" / "pins" / f"{ENVIRONMENT}.yaml").write_text(
         yaml.safe_dump(pins.model_dump(mode="json", by_alias=True, exclude_none=True), sort_keys=False),
         encoding="utf-8",
     )
@@ -207,3 +242,9 @@ def wait_for_nodes(lab: HostsLab, count: int) -> None:
     """Return when so many nodes are there and all of them are Ready."""
     lab.kubectl("wait", "nodes", "--all", "--for=condition=Ready", "--timeout=120s")
     assert len(lab.get("nodes")["items"]) == count
+
+
+def serve_web(lab: HostsLab) -> None:
+    """Have the web server of `WEB` run."""
+    lab.kubectl("apply", "-f", "-", text=WEB)
+    lab.kubectl("rollout", "status", "deployment/web", "--timeout=120s")

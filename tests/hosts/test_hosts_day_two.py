@@ -11,47 +11,15 @@ from contextlib import contextmanager
 
 import pytest
 import yaml
-from bed import Bed, Host
+from bed import Host
 from bed_bundle import PROBE, Bundle
-from bed_packages import add_packages
 from cluster_api import eventually
-from hosts_lab import HostsLab, connect_pods, lab_on, wait_for_nodes
+from hosts_lab import DOOR, ENVIRONMENT, HostsLab, connect_pods, serve_web, wait_for_nodes
 
-from labctl.bundle.mirror import Mirror
-from stacks.environments import EnvironmentName
 from stacks.pins import load_pins
 
 NEXT = "v1.37.0"
 """The bundle's second version: the same source as the first, relabelled."""
-DOOR = 30080
-WEB = f"""
-apiVersion: apps/v1
-kind: Deployment
-metadata: {{name: web}}
-spec:
-  replicas: 2
-  selector: {{matchLabels: {{app: web}}}}
-  template:
-    metadata: {{labels: {{app: web}}}}
-    spec:
-      terminationGracePeriodSeconds: 1
-      topologySpreadConstraints:
-        - {{maxSkew: 1, topologyKey: kubernetes.io/hostname, whenUnsatisfiable: ScheduleAnyway,
-           labelSelector: {{matchLabels: {{app: web}}}}}}
-      containers:
-        - {{name: web, image: "{PROBE}", args: [serve], ports: [{{containerPort: 8080}}],
-           readinessProbe: {{httpGet: {{port: 8080, path: /}}, periodSeconds: 1}}}}
----
-apiVersion: policy/v1
-kind: PodDisruptionBudget
-metadata: {{name: web}}
-spec: {{minAvailable: 1, selector: {{matchLabels: {{app: web}}}}}}
----
-apiVersion: v1
-kind: Service
-metadata: {{name: web}}
-spec: {{type: NodePort, selector: {{app: web}}, ports: [{{port: 80, targetPort: 8080, nodePort: {DOOR}}}]}}
-"""
 ETCD = (
     "etcdctl --endpoints https://127.0.0.1:2379 --cacert /etc/kubernetes/pki/etcd/ca.crt "
     "--cert /etc/kubernetes/pki/etcd/healthcheck-client.crt --key /etc/kubernetes/pki/etcd/healthcheck-client.key"
@@ -59,23 +27,14 @@ ETCD = (
 
 
 @pytest.fixture(scope="module")
-def lab(
-    make_bed: Callable[[int], Bed], bundle: Bundle, tmp_path_factory: pytest.TempPathFactory
-) -> Generator[HostsLab]:
+def lab(make_lab: Callable[[int], HostsLab]) -> HostsLab:
     """A control plane and two workers, with a web server that always has one pod."""
-    folder = bundle.copy_to(tmp_path_factory.mktemp("bundle") / "bundle")
-    add_packages(folder, print)
-    bed = make_bed(3)
-    pins = bundle.put_into(load_pins(EnvironmentName.NEXT))
-    roles = {host.name: ["worker" if index else "control-plane"] for index, host in enumerate(bed.hosts)}
-    with Mirror(folder, listen=(bed.address, 0)) as mirror:
-        lab = lab_on(bed, mirror, pins, tmp_path_factory.mktemp("lab"), roles)
-        lab.up()
-        connect_pods(lab)
-        wait_for_nodes(lab, 3)
-        lab.kubectl("apply", "-f", "-", text=WEB)
-        lab.kubectl("rollout", "status", "deployment/web", "--timeout=120s")
-        yield lab
+    lab = make_lab(2)
+    lab.up()
+    connect_pods(lab)
+    wait_for_nodes(lab, 3)
+    serve_web(lab)
+    return lab
 
 
 def plane(lab: HostsLab) -> Host:
@@ -245,11 +204,11 @@ def test_the_encryption_key_is_rotated_in_phases(lab: HostsLab) -> None:
 
 def pin(lab: HostsLab, bundle: Bundle, version: str, label: str | None = None) -> None:
     """Pin another version of Kubernetes; `label` is what it is called, where that differs from what it is."""
-    pins = bundle.put_into(load_pins(EnvironmentName.NEXT), version)
+    pins = bundle.put_into(load_pins(ENVIRONMENT), version)
     text = yaml.safe_dump(pins.model_dump(mode="json", by_alias=True, exclude_none=True), sort_keys=False)
     if label is not None:
         text = text.replace(f"kubernetes: {version}\n", f"kubernetes: {label}\n")
-    (lab.copy.root / "stacks" / "pins" / "next.yaml").write_text(text, encoding="utf-8")
+    (lab.copy.root / "stacks" / "pins" / f"{ENVIRONMENT}.yaml").write_text(text, encoding="utf-8")
 
 
 def versions(lab: HostsLab) -> set[str]:

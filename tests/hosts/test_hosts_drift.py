@@ -4,20 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
 import pytest
-from bed import Bed, Host
-from bed_bundle import Bundle
-from bed_packages import add_packages
-from hosts_lab import STACK, HostsLab, lab_on
+from bed import Host
+from hosts_lab import STACK, HostsLab
 
-from labctl.bundle.mirror import Mirror
 from labctl.exit_codes import ExitCode
-from stacks.environments import EnvironmentName
-from stacks.pins import load_pins
 
 Document = dict[str, dict[str, object]]
 PLACES = "etc opt usr var/lib/dpkg var/lib/apt var/lib/research-compute var/cache root"
@@ -29,20 +24,11 @@ systemctl list-units --all --no-legend --plain 'chrony*' 'kubelet*' 'containerd*
 
 
 @pytest.fixture(scope="module")
-def lab(
-    make_bed: Callable[[int], Bed], bundle: Bundle, tmp_path_factory: pytest.TempPathFactory
-) -> Generator[HostsLab]:
+def lab(make_lab: Callable[[int], HostsLab]) -> HostsLab:
     """A control plane and a worker, brought up."""
-    folder = bundle.copy_to(tmp_path_factory.mktemp("bundle") / "bundle")
-    add_packages(folder, print)
-    bed = make_bed(2)
-    plane, worker = (host.name for host in bed.hosts)
-    pins = bundle.put_into(load_pins(EnvironmentName.NEXT))
-    roles = {plane: ["control-plane"], worker: ["worker"]}
-    with Mirror(folder, listen=(bed.address, 0)) as mirror:
-        lab = lab_on(bed, mirror, pins, tmp_path_factory.mktemp("lab"), roles)
-        lab.up()
-        yield lab
+    lab = make_lab(1)
+    lab.up()
+    return lab
 
 
 def machines(lab: HostsLab) -> tuple[Host, Host]:

@@ -4,36 +4,23 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 
 import pytest
-from bed import Bed, Host
-from bed_bundle import Bundle
-from bed_packages import add_packages
-from hosts_lab import PATIENCE_SECONDS, HostsLab, lab_on
+from bed import Host
+from hosts_lab import PATIENCE_SECONDS, HostsLab
 from lab_copy import Ended, ended
 
-from labctl.bundle.mirror import Fault, Mirror
-from stacks.environments import EnvironmentName
-from stacks.pins import load_pins
+from labctl.bundle.mirror import Fault
 
 LOCKED = 5
 POLL_SECONDS = 0.2
 
 
 @pytest.fixture(scope="module")
-def lab(
-    make_bed: Callable[[int], Bed], bundle: Bundle, tmp_path_factory: pytest.TempPathFactory
-) -> Generator[HostsLab]:
+def lab(make_lab: Callable[[int], HostsLab]) -> HostsLab:
     """A control plane and two workers, bare; the tests follow each other."""
-    folder = bundle.copy_to(tmp_path_factory.mktemp("bundle") / "bundle")
-    add_packages(folder, print)
-    bed = make_bed(3)
-    plane, one, two = bed.hosts
-    pins = bundle.put_into(load_pins(EnvironmentName.TEST))
-    roles = {plane.name: ["control-plane"], one.name: ["worker"], two.name: ["worker"]}
-    with Mirror(folder, listen=(bed.address, 0)) as mirror:
-        yield lab_on(bed, mirror, pins, tmp_path_factory.mktemp("lab"), roles)
+    return make_lab(2)
 
 
 def failing(lab: HostsLab) -> Ended:

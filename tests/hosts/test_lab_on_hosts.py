@@ -5,67 +5,23 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 
 import pytest
 import yaml
-from bed import Bed, Host
-from bed_bundle import PROBE, Bundle
-from bed_packages import add_packages
-from hosts_lab import HostsLab, connect_pods, lab_on, wait_for_nodes
-
-from labctl.bundle.mirror import Mirror
-from stacks.environments import EnvironmentName
-from stacks.pins import load_pins
-
-WEB = f"""
-apiVersion: apps/v1
-kind: Deployment
-metadata: {{name: web}}
-spec:
-  replicas: 2
-  selector: {{matchLabels: {{app: web}}}}
-  template:
-    metadata: {{labels: {{app: web}}}}
-    spec:
-      terminationGracePeriodSeconds: 1
-      topologySpreadConstraints:
-        - {{maxSkew: 1, topologyKey: kubernetes.io/hostname, whenUnsatisfiable: ScheduleAnyway,
-           labelSelector: {{matchLabels: {{app: web}}}}}}
-      containers:
-        - {{name: web, image: "{PROBE}", args: [serve], ports: [{{containerPort: 8080}}]}}
----
-apiVersion: v1
-kind: Service
-metadata: {{name: web}}
-spec: {{selector: {{app: web}}, ports: [{{port: 80, targetPort: 8080}}]}}
----
-apiVersion: policy/v1
-kind: PodDisruptionBudget
-metadata: {{name: web}}
-spec: {{minAvailable: 1, selector: {{matchLabels: {{app: web}}}}}}
-"""
+from bed import Host
+from hosts_lab import WEB, HostsLab, connect_pods, serve_web, wait_for_nodes
 
 
 @pytest.fixture(scope="module")
-def lab(
-    make_bed: Callable[[int], Bed], bundle: Bundle, tmp_path_factory: pytest.TempPathFactory
-) -> Generator[HostsLab]:
+def lab(make_lab: Callable[[int, int], HostsLab]) -> HostsLab:
     """A control plane and two workers, up, with pods that can talk; a third worker stands beside it, bare."""
-    folder = bundle.copy_to(tmp_path_factory.mktemp("bundle") / "bundle")
-    add_packages(folder, print)
-    bed = make_bed(4)
-    plane, one, two, _ = bed.hosts
-    pins = bundle.put_into(load_pins(EnvironmentName.TEST))
-    roles = {plane.name: ["control-plane"], one.name: ["worker"], two.name: ["worker"]}
-    with Mirror(folder, listen=(bed.address, 0)) as mirror:
-        lab = lab_on(bed, mirror, pins, tmp_path_factory.mktemp("lab"), roles)
-        lab.up()
-        connect_pods(lab)
-        wait_for_nodes(lab, 3)
-        lab.kubectl("apply", "-f", "-", text=WEB)
-        lab.kubectl("rollout", "status", "deployment/web", "--timeout=120s")
-        yield lab
+    lab = make_lab(2, 1)
+    lab.up()
+    connect_pods(lab)
+    wait_for_nodes(lab, 3)
+    serve_web(lab)
+    return lab
 
 
 def logins(host: Host) -> int:
