@@ -7,29 +7,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from one_stack import PASSPHRASES, PROJECT, SALT, STACK, Lab
 
-from labctl.engine.providers.base import Operation
 from labctl.engine.state import (
     Codec,
     FileBackend,
     Passphrase,
-    ResourceState,
     SecretsManager,
-    Stack,
     StackFiles,
-    UpdateKind,
-    open_stack,
 )
 
 if TYPE_CHECKING:
-    from labctl.graph.values import Inputs
+    pass
 
-PROJECT = "lab"
-STACK = "dev"
-SALT = "v1:ovWLodfxFXk=:v1:uRGUK4NRpug4xvkg:D4y6+w36AEP1fjM6i46DoZ9KQpzRDA=="
-PASSPHRASES = (Passphrase("the test", "contract"),)
-STACK_URN = f"urn:pulumi:{STACK}::{PROJECT}::pulumi:pulumi:Stack::{PROJECT}-{STACK}"
-PROVIDER_URN = f"urn:pulumi:{STACK}::{PROJECT}::pulumi:providers:command::default"
 DATA = Path(__file__).parent / "data"
 
 
@@ -63,37 +53,6 @@ def passphrases() -> tuple[Passphrase, ...]:
 def official() -> dict[str, Any]:
     """What ``pulumi stack export`` printed: one stack, two providers, two commands, one id; passphrase ``contract``."""
     return json.loads((DATA / "official-secrets.deployment.json").read_text())
-
-
-class Lab:
-    """Opens the one stack of a test, again and again."""
-
-    salt = SALT
-    stack_urn = STACK_URN
-    passphrases = PASSPHRASES
-    creating = Operation.CREATING
-
-    def __init__(self, files: StackFiles) -> None:
-        self.files = files
-
-    def open(self, kind: UpdateKind = UpdateKind.UPDATE) -> Stack:
-        return open_stack(self.files, kind, passphrases=PASSPHRASES, salt=SALT)
-
-    def resource(self, name: str, *, inputs: Inputs | None = None) -> ResourceState:
-        return ResourceState(
-            urn=f"urn:pulumi:{STACK}::{PROJECT}::command:local:Command::{name}",
-            type="command:local:Command",
-            custom=True,
-            id=f"{name}-1",
-            inputs=inputs or {},
-            parent=STACK_URN,
-            provider=f"{PROVIDER_URN}::p1",
-        )
-
-    def start(self, stack: Stack) -> None:
-        """Register what every program has first: the stack and a default provider."""
-        stack.register(ResourceState(urn=STACK_URN, type="pulumi:pulumi:Stack", custom=False))
-        stack.register(ResourceState(urn=PROVIDER_URN, type="pulumi:providers:command", custom=True, id="p1"))
 
 
 @pytest.fixture

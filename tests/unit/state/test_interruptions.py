@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from conftest import Lab
+    from one_stack import Lab
 
     from labctl.engine.state import StackFiles
 

@@ -27,7 +27,7 @@ from labctl.graph.values import Secret
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from conftest import Lab
+    from one_stack import Lab
 
 Json = dict[str, Any]
 Passphrases = tuple[Passphrase, ...]

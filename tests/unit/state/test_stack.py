@@ -31,7 +31,7 @@ from labctl.graph.values import Secret
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Lab
+    from one_stack import Lab
 
 
 def deploy(lab: Lab, *names: str) -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import pytest
-    from conftest import Lab
+    from one_stack import Lab
 
     from labctl.engine.state import StackFiles
 
