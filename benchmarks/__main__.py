@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from . import engine, lab
+from . import engine, hosts, hosts_inventory, lab
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -22,6 +22,8 @@ MEASUREMENTS: dict[str, Callable[[], Iterator[Measured]]] = {
     "prod": lab.prod_preview,
     "noop": lab.nothing_to_do,
     "thousand": lab.thousand_nodes,
+    "inventory": hosts_inventory.inventory,
+    "hosts": hosts.hosts,
 }
 
 

@@ -146,7 +146,12 @@ class CertificatesConfig(Model):
 class UpgradeConfig(Model):
     """How hosts are brought to another version of Kubernetes."""
 
-    batch: int = Field(default=1, ge=1, le=100, description="Workers that are drained and upgraded at the same time.")
+    batch: int | None = Field(
+        default=None,
+        ge=1,
+        le=100,
+        description="Workers that are drained and upgraded at the same time; a twentieth of them if none is given.",
+    )
     drain_timeout: Duration = Field(
         default=Duration.parse("10m"), description="How long a node may take to become empty before its upgrade fails."
     )

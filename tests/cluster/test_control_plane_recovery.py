@@ -201,7 +201,7 @@ def starter(plane: ControlPlane) -> list[str]:
     program = (
         "import sys, pathlib, cluster_api; assert cluster_api.make_plane(pathlib.Path(sys.argv[1])).start().running"
     )
-    program = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); {program}"
+    program = f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r}); {program}"
     return [sys.executable, "-c", program, str(plane.directory.parent)]
 
 

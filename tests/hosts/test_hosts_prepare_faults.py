@@ -26,6 +26,8 @@ run_step"""
 TREE = """cd /; find etc opt usr/local var/lib/research-compute -xdev \\( -type f -printf '%p %m %u %s %T@\\n' \\) \
 -o \\( ! -type f -printf '%p %m %u %l\\n' \\) | sort"""
 """Every file, link and folder a step may touch."""
+SIGN_SECONDS = 60
+"""Within which a step has changed something: it looks for a while first."""
 LEFTOVERS = "find / -xdev -name '.*.research-compute' -not -path '/proc/*' 2>/dev/null; dpkg --audit"
 
 
@@ -78,11 +80,26 @@ def test_cut_off_at_many_lines_and_run_again(made: Preparation, host: Host, step
     assert host.console(LEFTOVERS) == ""
 
 
+def when_under_way(host: Host, step: str, act: Callable[[], None]) -> threading.Thread:
+    """Do something to a host as soon as a step has noted its first change there."""
+
+    def watch() -> None:
+        deadline = time.monotonic() + SIGN_SECONDS
+        while host.console(f"test -s /var/lib/research-compute/pending/{step} && echo so || true").strip() != "so":
+            assert time.monotonic() < deadline, f"{step} never began"
+        act()
+
+    thread = threading.Thread(target=watch)
+    thread.start()
+    return thread
+
+
 def test_connection_dropped_in_the_middle(made: Preparation, host: Host) -> None:
     made.all(host, "undo")
     for step in STEPS:
-        wire = threading.Timer(0.8, host.partition)
-        wire.start()
+        if step == "system":
+            host.console("dpkg --purge --force-depends ethtool")
+        wire = when_under_way(host, step, host.partition)
         try:
             # The client waits for a dead line until it is told otherwise.
             with pytest.raises(subprocess.TimeoutExpired):
@@ -98,8 +115,9 @@ def test_connection_dropped_in_the_middle(made: Preparation, host: Host) -> None
 def test_power_cut_in_the_middle(made: Preparation, host: Host) -> None:
     made.all(host, "undo")
     for step in STEPS:
-        power = threading.Timer(0.8, host.power_off)
-        power.start()
+        if step == "system":
+            host.console("dpkg --purge --force-depends ethtool")
+        power = when_under_way(host, step, host.power_off)
         report = made.run(host, step)
         power.join()
         assert report.code != 0

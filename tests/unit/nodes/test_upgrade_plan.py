@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_network
-from itertools import pairwise
+from ipaddress import ip_address, ip_network
 from random import Random
 
 import pytest
@@ -11,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.nodes.config import NodesConfig
+from components.nodes.plan import control_planes
 from components.nodes.settings import ClusterSettings
 from components.nodes.upgrade_plan import certificate_steps, check, last_storage, upgrade_batches, version_steps
 from stacks.environments import EnvironmentName
@@ -27,17 +27,20 @@ SETTINGS = ClusterSettings(
 )
 
 
+FIRST = ip_address("10.0.0.0")
+
+
 def nodes(hosts: dict[str, tuple[str, ...]], **more: object) -> NodesConfig:
     named = {
         name: {
-            "address": f"192.0.2.{index}",
+            "address": str(FIRST + index),
             "roles": [role for role in roles if role != "lost"],
             "hardware": HARDWARE,
             "lost": "lost" in roles,
         }
         for index, (name, roles) in enumerate(hosts.items(), start=1)
     }
-    return NodesConfig.model_validate({"hosts": named, "endpoint": {"address": "192.0.2.250"}, **more})
+    return NodesConfig.model_validate({"hosts": named, "endpoint": {"address": "10.0.255.250"}, **more})
 
 
 PLANE, WORKER, STORE, BOTH, LOST = (
@@ -101,13 +104,29 @@ def test_every_member_has_its_turn_once_and_control_planes_come_first(
 
 
 @given(LABS, st.integers(1, 4))
-def test_no_two_batches_are_away_at_once(hosts: dict[str, tuple[str, ...]], batch: int) -> None:
+def test_no_more_than_a_batch_is_away_at_once(hosts: dict[str, tuple[str, ...]], batch: int) -> None:
     config = nodes(hosts, upgrade={"batch": batch})
-    after = {step.subject: step.after for step in version_steps(config, SETTINGS)}
+    steps = {step.subject: step.after for step in version_steps(config, SETTINGS)}
+    after = {str(host): {other for name, other in waits if name == "version"} for host, waits in steps.items()}
     assert set(after) == {name for turn in upgrade_batches(config) for name in turn}
-    for earlier, later in pairwise(upgrade_batches(config)):
-        for name in later:
-            assert {("version", other) for other in earlier} <= set(after[name])
+    planes = set(control_planes(config))
+    alone = planes | {name for name in after if "storage" in hosts[name]}
+    done: set[str | None] = set()
+    while len(done) < len(after):
+        away = {name for name in after if name not in done and after[name] <= done}
+        assert away, "hosts wait for each other"
+        assert len(away) <= batch
+        assert len(away) == 1 or not away & alone, "one that goes alone has company"
+        done |= {min(away)}
+    assert not any(after[name] & set(after) - planes for name in planes), "a control plane waits for a worker"
+
+
+def test_a_thousand_hosts_are_planned_in_few_batches() -> None:
+    hosts = {"cp-1": PLANE, **{f"w-{index:04}": WORKER for index in range(1000)}}
+    assert len(upgrade_batches(nodes(hosts))) == 1 + 20
+    assert not list(check(nodes(hosts)))
+    (problem,) = check(nodes(hosts, upgrade={"batch": 5}))
+    assert problem.remedy.startswith("write 10 or more")
 
 
 def test_a_step_says_what_its_host_is_and_what_may_be_done_to_it() -> None:
@@ -118,7 +137,7 @@ def test_a_step_says_what_its_host_is_and_what_may_be_done_to_it() -> None:
     )
     plane, worker = version_steps(config, SETTINGS)
     assert plane.values == {
-        "ADDRESS": "192.0.2.1",
+        "ADDRESS": "10.0.0.1",
         "CONTROL_PLANE": True,
         "DRAIN_SECONDS": 90,
         "EVICT_UNMANAGED": True,
