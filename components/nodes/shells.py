@@ -12,12 +12,12 @@ __all__ = ["PASSWORD_END", "shell"]
 PASSWORD_END = "# research-compute"  # noqa: S105 - a line, not a password
 """Line between sudo's password and the text."""
 ASKING_SUDO = (
-    "IFS= read -r p; printf '%s\\n' \"$p\" | sudo -S -p '' -v || "
+    "IFS= read -r p; printf '%s\\n' \"$p\" | sudo -S -p '' true || "
     "{{ echo 'refused: sudo does not accept the password of nodes.ssh.sudoPassword' >&2; exit 77; }}; "
     "{{ printf '%s\\n' \"$p\"; cat; }} | sudo -S -p '' bash -c 'IFS= read -r l; "
     '[ "$l" = "{end}" ] || IFS= read -r l; exec bash -s "$0"\' {mode}'
 )
-"""Reads the password from the first line. It is tried once by itself (`sudo -v`, so that a wrong one counts as one
+"""Reads the password from the first line. It is tried once by itself (`sudo true`, so that a wrong one counts as one
 failure), then given again for the case that nothing is remembered; a sudo that asks for none leaves it, to be skipped.
 """
 

@@ -128,6 +128,7 @@ def test_destroy_leaves_the_machines_bare(lab: HostsLab) -> None:
     assert ended.code == 0, ended.text[-4000:]
     for host in lab.bed.hosts[:3]:
         left = host.run(
-            "ls -d /etc/kubernetes /var/lib/etcd /var/lib/kubelet /etc/research-compute 2>/dev/null || true", sudo=True
+            "find /etc/kubernetes /var/lib/etcd /var/lib/kubelet /etc/research-compute -type f 2>/dev/null || true",
+            sudo=True,
         )
         assert left.split() == [], host.name

@@ -6,6 +6,8 @@
 
 # Seconds the pods of a silent node are given after the deadline of the drain has passed for it already.
 readonly SILENT_SECONDS=5
+# Seconds in which the cluster notices that a kubelet is gone (kube-controller-manager, node-monitor-grace-period: 50 s).
+readonly NOTICE_SECONDS=70
 
 # Nothing is to be done for a host that stays.
 desired() { :; }
@@ -39,6 +41,7 @@ drain() {
     seconds=$(drain_seconds)
     output=$(admin drain "$SUBJECT" "${options[@]}" --timeout "${seconds}s" 2>&1) || status=$?
     if ((status == 0)); then return 0; fi
+    if [[ $output == *'error when waiting for pod'* ]]; then wait_for_silence; fi
     if [[ $(silent_since) != 0 ]]; then
         log "$SUBJECT is silent; its pods are given up"
         give_up_pods
@@ -46,6 +49,12 @@ drain() {
     fi
     grep -vE '^(Warning: ignoring|evicting pod|node/)' <<<"$output" | tail -n 10 >&2 || true
     explain_failure "$output" "$seconds"
+}
+
+# Pods that were evicted and do not end may be those of a machine that died just now.
+wait_for_silence() {
+    local deadline=$((SECONDS + NOTICE_SECONDS))
+    while [[ $(silent_since) == 0 ]] && ((SECONDS < deadline)); do sleep 2; done
 }
 
 # Seconds since the epoch since when the node is not ready; 0 if it is.
