@@ -26,7 +26,7 @@ from components.pins import Architecture, HostFilePin, Pins
 from labctl.control_plane.cache import cache_directory, exclusive_lock, platform_names
 from labctl.control_plane.progress import Progress, silent
 
-__all__ = ["BUSYBOX", "PROBE", "Bundle", "make_bundle"]
+__all__ = ["BUSYBOX", "PROBE", "Bundle", "link_or_copy", "make_bundle"]
 
 BUSYBOX = "docker.io/library/busybox:1.35.0"
 """A shell for pods: Debian's static build of it."""
@@ -80,7 +80,7 @@ class Bundle:
 
     def copy_to(self, folder: Path) -> Path:
         """Return `folder`, made a copy of the bundle to which more can be added; files are shared, not to be edited."""
-        shutil.copytree(self.folder, folder, copy_function=_link)
+        shutil.copytree(self.folder, folder, copy_function=link_or_copy)
         return folder
 
 
@@ -183,10 +183,10 @@ def _fill(name: str, target: Path, programs: Programs, kubernetes: str) -> None:
             top = target.name.removesuffix(".tar.gz")
             members = {f"{top}/{part}": current[part] for part in ("etcd", "etcdctl", "etcdutl")}
         case "runc":
-            _link(current["runc"], target)
+            link_or_copy(current["runc"], target)
             return
         case _:
-            _link(programs.kubernetes(kubernetes)[name], target)
+            link_or_copy(programs.kubernetes(kubernetes)[name], target)
             return
     # Level 1: the time matters here, the size does not. No time stamp: the same content, the same checksum.
     with gzip.GzipFile(target, "wb", compresslevel=1, mtime=0) as packed, tarfile.open(fileobj=packed, mode="w") as tar:
@@ -197,7 +197,7 @@ def _fill(name: str, target: Path, programs: Programs, kubernetes: str) -> None:
                 tar.addfile(entry, file)
 
 
-def _link(source: Path | str, target: Path | str) -> None:
+def link_or_copy(source: Path | str, target: Path | str) -> None:
     """Leave the same file at `target`: a second name where the file systems allow, else a copy."""
     try:
         os.link(source, target)

@@ -10,7 +10,7 @@ from bed_errors import MachineUnfitError
 
 from labctl.control_plane.progress import Progress, silent
 
-__all__ = ["BUILDING_RUNC", "MAKING_HOSTS", "require_on_machine"]
+__all__ = ["BUILDING_RUNC", "MAKING_HOSTS", "TESTING", "require_on_machine"]
 
 MAKING_HOSTS = {
     "bridge": "iproute2",
@@ -22,6 +22,14 @@ MAKING_HOSTS = {
     "systemd-nspawn": "systemd-container",
 }
 """Programs (or files) by the Debian package that has each."""
+
+TESTING = {
+    "/usr/sbin/nft": "nftables",
+    "/usr/sbin/sshd": "openssh-server",
+    "/usr/share/keyrings/debian-archive-keyring.gpg": "debian-archive-keyring",
+    "gpg": "gnupg",
+}
+"""What tests call beside: the rules of a firewall are parsed, an sshd is started on the loopback, packages signed."""
 
 BUILDING_RUNC = {
     "/usr/include/seccomp.h": "libseccomp-dev",
@@ -48,7 +56,8 @@ def require_on_machine(needed: Mapping[str, str], progress: Progress = silent) -
     if shutil.which("apt-get") is None:
         raise MachineUnfitError(reason=f"install the packages that Debian calls {', '.join(missing)}")
     progress(f"installing {', '.join(missing)}")
-    unattended = {"DEBIAN_FRONTEND": "noninteractive"}
+    # In run level 1 no package starts its service: nothing is to listen here because of a test.
+    unattended = {"DEBIAN_FRONTEND": "noninteractive", "RUNLEVEL": "1"}
     call("apt-get", "update", seconds=300)
     call("apt-get", "install", "--yes", "--no-install-recommends", *missing, seconds=600, extra=unattended)
 

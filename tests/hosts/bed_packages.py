@@ -1,11 +1,12 @@
 """The packages hosts install, as a bundle has them: all that any step asks for, and all that those depend on."""
 
 import hashlib
-import os
 import shutil
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+from bed_bundle import link_or_copy
 
 from components.nodes.system_plan import (
     BACKUP_PACKAGES,
@@ -45,7 +46,7 @@ def add_packages(bundle: Path, progress: Progress = silent) -> str:
             with tempfile.TemporaryDirectory(dir=place.parent, prefix=".packages-") as scratch:
                 _make(Path(scratch), names)
                 (Path(scratch) / "apt").rename(place)
-    shutil.copytree(place, bundle / "apt", copy_function=os.link)
+    shutil.copytree(place, bundle / "apt", copy_function=link_or_copy)
     return (bundle / "apt" / "key.asc").read_text(encoding="utf-8")
 
 

@@ -5,9 +5,13 @@ cache of tools; a test would be cut off in the middle of it.
 """
 
 import sys
+import tempfile
+from pathlib import Path
 
 from bed_base import base_disk
 from bed_bundle import make_bundle
+from bed_machine import TESTING, require_on_machine
+from bed_packages import add_packages
 
 
 def main() -> None:
@@ -16,8 +20,10 @@ def main() -> None:
     def say(line: str) -> None:
         sys.stderr.write(f"{line}\n")
 
+    require_on_machine(TESTING, say)
     base_disk(say)
-    make_bundle(say)
+    with tempfile.TemporaryDirectory() as folder:
+        add_packages(make_bundle(say).copy_to(Path(folder) / "bundle"), say)
 
 
 if __name__ == "__main__":
