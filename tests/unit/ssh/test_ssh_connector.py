@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -363,7 +364,13 @@ def test_an_attempt_has_its_time(connector: Connector, host: SshHost, target: Ta
         connector.run(replace(target, dial_timeout_seconds=0.3), "true")
 
 
-def test_a_name_that_nobody_knows_is_not_asked_for_again(connector: Connector, target: Target) -> None:
+def test_a_name_that_nobody_knows_is_not_asked_for_again(
+    connector: Connector, target: Target, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(*_arguments: object, **_options: object) -> list[object]:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
     with pytest.raises(UnreachableError, match=r"lab@no-such-host\.invalid:\d+ cannot be reached \(1 attempt\)"):
         connector.run(replace(target, host="no-such-host.invalid", dial_retries=50), "true", timeout_seconds=20)
 
