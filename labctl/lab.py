@@ -13,12 +13,12 @@ from labctl.engine.registry import ProviderRegistry
 from labctl.engine.state import FileBackend, SecretsManager, Stack, UpdateKind, known_passphrases, open_stack
 from labctl.graph.program import Program, script
 from stacks.environments import Environment, environment_of
-from stacks.errors import MissingSecretsError
-from stacks.loading import SealedValue, StackFile, load_cluster, load_stack_file, stack_file_path
+from stacks.loading import StackFile, load_cluster, load_stack_file, stack_file_path
 from stacks.project import PROJECT
 from stacks.secrets import used_secrets
 
 from .errors import NoProjectError, UnknownStackError
+from .secrets import opened_secrets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -122,14 +122,7 @@ class Lab:
         MissingSecretsError, PassphraseMissingError
             A secret that the cluster names is not in the file, or cannot be opened.
         """
-        values = {ref.secret: self.file.config.get(f"{PROJECT}:{ref.secret}") for ref in used_secrets(self.cluster)}
-        missing = sorted(key for key, value in values.items() if value is None)
-        if missing:
-            raise MissingSecretsError(stack=self.stack, keys=missing)
-        manager = SecretsManager(self.file.encryption_salt, self.passphrases())
-        for value in values.values():
-            if isinstance(value, SealedValue):
-                manager.decrypt(value.ciphertext)
+        opened_secrets(self.file, self.stack, used_secrets(self.cluster), self.passphrases())
 
     def providers(self) -> ProviderRegistry:
         """Return the provider packages that the embedded engine has."""

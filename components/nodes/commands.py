@@ -10,7 +10,7 @@ from pulumi_command.remote import Command, ConnectionArgs, Logging, ProxyConnect
 
 from components.secrets import SecretRef
 
-from .plan import ssh_targets
+from .plan import always_given, ssh_targets
 from .shells import PASSWORD_END, shell
 from .steps import INSTALLATION, Lifecycle, PlainValue, StepOutput, compose, installation
 
@@ -110,10 +110,7 @@ class StepCommands:
 
     def _text(self, step: Step) -> pulumi.Output[str]:
         """Return what the shell is fed, a secret if anything in it is one."""
-        always: dict[str, PlainValue] = {
-            "RECONVERGE": self._config.hosts[step.subject or step.host].reconverge,
-            "STEP_HOST": step.host,
-        }
+        always = always_given(self._config, step)
         if step.name == INSTALLATION:
             text = pulumi.Output.from_input(installation(step.libraries, always))
         else:

@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from components.secrets import SecretRef
 
     from .config import HostConfig, NodesConfig
+    from .steps import PlainValue, Step
 
 __all__ = [
     "KubeconfigSource",
     "NodePlan",
     "SshTarget",
+    "always_given",
     "bootstrap_host",
     "control_planes",
     "kubeconfig_source",
@@ -116,6 +118,11 @@ def secrets(config: NodesConfig) -> tuple[SecretRef, ...]:
         if backup.s3 is not None:
             named += [backup.s3.access_key_id, backup.s3.secret_access_key]
     return tuple(reference for reference in named if reference is not None)
+
+
+def always_given(config: NodesConfig, step: Step) -> dict[str, PlainValue]:
+    """Return the values every step has beside its own: where it runs, and the ``reconverge`` of its subject."""
+    return {"RECONVERGE": config.hosts[step.subject or step.host].reconverge, "STEP_HOST": step.host}
 
 
 def node_labels(host: HostConfig) -> dict[str, str]:

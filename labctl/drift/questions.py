@@ -8,6 +8,7 @@ import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 
+from components.nodes.plan import always_given
 from components.nodes.steps import (
     COMMON,
     FOLDER,
@@ -118,10 +119,7 @@ def _question(
     secrets: Mapping[str, str],
 ) -> Question:
     before = recorded.text(step)
-    values: dict[str, PlainValue] = {
-        "RECONVERGE": config.hosts[step.subject or step.host].reconverge,
-        "STEP_HOST": step.host,
-    }
+    values = always_given(config, step)
     if step.name == INSTALLATION:
         applied = installation(step.libraries, values)
         text = installation_check(step.libraries, values)

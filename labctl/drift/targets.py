@@ -5,53 +5,20 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Final
 
-from labctl.engine.state import SecretsManager
 from labctl.ssh import Target
-from stacks.errors import MissingSecretsError
-from stacks.loading import PlainValue, SealedValue
-from stacks.project import PROJECT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from components.nodes.config import NodesConfig
     from components.nodes.plan import SshTarget
-    from components.secrets import SecretRef
-    from labctl.engine.state import Passphrase
-    from stacks.loading import StackFile
 
-__all__ = ["host_target", "jump_target", "opened_secrets"]
+__all__ = ["host_target", "jump_target"]
 
 RETRIES: Final = 1
 """Further attempts to connect: one lost packet is forgiven, and a host that is off is named soon."""
 AGENT_VARIABLE: Final = "SSH_AUTH_SOCK"
 """Names the socket of the agent of whoever runs this."""
-
-
-def opened_secrets(
-    file: StackFile, stack: str, references: Iterable[SecretRef], passphrases: tuple[Passphrase, ...]
-) -> dict[str, str]:
-    """Return the secrets a stack file holds for `references`, by configuration key.
-
-    Raises
-    ------
-    MissingSecretsError
-        With all that are not there.
-    StateError
-        The passphrase is missing or wrong.
-    """
-    values = {reference.secret: file.config.get(f"{PROJECT}:{reference.secret}") for reference in references}
-    missing = sorted(key for key, value in values.items() if value is None)
-    if missing:
-        raise MissingSecretsError(stack=stack, keys=missing)
-    manager = SecretsManager(file.encryption_salt, passphrases)
-    opened: dict[str, str] = {}
-    for key, value in values.items():
-        if isinstance(value, SealedValue):
-            opened[key] = manager.decrypt(value.ciphertext)
-        elif isinstance(value, PlainValue):
-            opened[key] = str(value.value)
-    return opened
 
 
 def host_target(config: NodesConfig, host: SshTarget, secrets: Mapping[str, str]) -> Target:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, cast
 from google.protobuf import struct_pb2
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
 __all__ = [
     "REDACTED",
@@ -30,6 +30,7 @@ __all__ = [
     "from_struct",
     "redact",
     "reveal",
+    "secret_texts",
     "to_struct",
     "transform",
 ]
@@ -93,6 +94,20 @@ def reveal(value: Value) -> Value:
 def redact(value: Value) -> Plain:
     """Return `value` as JSON fit for a person: secrets as ``[secret]``, unknowns as ``[unknown]``."""
     return cast("Plain", transform(value, lambda item: REDACTED if isinstance(item, Secret) else "[unknown]"))
+
+
+def secret_texts(value: Value, *, within: bool = False) -> Iterator[str]:
+    """Yield every text of `value` that lies in a secret, or every text where the whole lies `within` one."""
+    if isinstance(value, Secret):
+        yield from secret_texts(value.value, within=True)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from secret_texts(item, within=within)
+    elif isinstance(value, list):
+        for item in value:
+            yield from secret_texts(item, within=within)
+    elif within and isinstance(value, str):
+        yield value
 
 
 def contains_unknown(value: Value) -> bool:

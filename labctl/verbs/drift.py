@@ -14,11 +14,12 @@ from labctl.drift.errors import DriftFoundError, UnansweredError, UnknownHostErr
 from labctl.drift.findings import HostState
 from labctl.drift.questions import Recorded, questions
 from labctl.drift.survey import AskedHost, survey
-from labctl.drift.targets import host_target, opened_secrets
+from labctl.drift.targets import host_target
 from labctl.engine.providers.command.veil import Veil
 from labctl.engine.state import UpdateKind
 from labctl.graph.values import Secret
 from labctl.lab import Lab, open_lab
+from labctl.secrets import opened_secrets
 from labctl.ssh import Connector
 from stacks.config import cluster_settings
 from stacks.pins import load_pins

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Final
 from rich.text import Text
 
 from labctl.drift.errors import UnknownHostError
-from labctl.drift.targets import jump_target, opened_secrets
+from labctl.drift.targets import jump_target
 from labctl.engine.state import known_passphrases
 from labctl.errors import UnknownStackError
 from labctl.host_keys.collecting import KeyState, collect_keys
 from labctl.host_keys.errors import DifferentKeyError, HostKeysMissedError
 from labctl.host_keys.stack_file import incomplete_nodes, write_host_keys
 from labctl.lab import find_root
+from labctl.secrets import opened_secrets
 from labctl.ssh import Connector, fingerprint
 from stacks.loading import load_stack_file, stack_file_path
 

@@ -5,7 +5,17 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Final
 
-from labctl.graph.values import REDACTED, Secret, Unknown, Value, as_mapping, as_text, contains_secret, reveal
+from labctl.graph.values import (
+    REDACTED,
+    Secret,
+    Unknown,
+    Value,
+    as_mapping,
+    as_text,
+    contains_secret,
+    reveal,
+    secret_texts,
+)
 
 from .annotations import refuse_unsupported_annotations
 from .exceptions import IncompleteObjectError, MissingNameError, UnsupportedTypeError
@@ -209,24 +219,17 @@ def previewed(inputs: Mapping[str, Value]) -> Inputs:
 def scrubbed(message: str, inputs: Mapping[str, Value]) -> str:
     """Return `message` without any secret of `inputs`, in clear or in base64: a server may quote what it refuses."""
     for value in inputs.values():
-        for text in set(_secret_texts(value, within=False)):
+        for text in set(_spellings(value)):
             if len(text) >= SHORTEST_SECRET:
                 message = message.replace(text, REDACTED)
     return message
 
 
-def _secret_texts(value: Value, *, within: bool) -> Iterator[str]:
-    if isinstance(value, Secret):
-        yield from _secret_texts(value.value, within=True)
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from _secret_texts(item, within=within)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _secret_texts(item, within=within)
-    elif within and isinstance(value, str):
-        yield value
+def _spellings(value: Value) -> Iterator[str]:
+    """Yield every secret text of a value as it is, and as what it is the base64 of."""
+    for text in secret_texts(value):
+        yield text
         try:
-            yield base64.b64decode(value, validate=True).decode()
+            yield base64.b64decode(text, validate=True).decode()
         except ValueError:
-            return
+            continue
