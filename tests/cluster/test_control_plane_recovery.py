@@ -77,6 +77,10 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Generator[ControlPlane]:
 def running(plane: ControlPlane) -> ControlPlane:
     """One control plane for the tests that only disturb it; what one leaves is what the next one starts from."""
     plane.start()
+    # A controller manager that still builds its controllers ends by itself where the API server fails it, well or not.
+    # Its first deed once they all run is the account every namespace has.
+    api = Api(plane)
+    eventually(lambda: api.exists("/api/v1/namespaces/default/serviceaccounts/default"), 60)
     return plane
 
 

@@ -33,6 +33,7 @@ PATIENCE_SECONDS = 560
 """For one command: a control plane of three is brought up in it, on a busy machine."""
 KUBELET = {
     "failCgroupV1": False,
+    "fileCheckFrequency": "2s",
     "failSwapOn": False,
     "evictionHard": {"memory.available": "50Mi", "nodefs.available": "100Mi", "imagefs.available": "100Mi"},
     "imageGCHighThresholdPercent": 100,

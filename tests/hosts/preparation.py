@@ -15,6 +15,7 @@ from bed import Bed, Host
 from bed_bundle import Bundle
 from bed_packages import add_packages
 
+from components.networks import Networks
 from components.nodes.config import NodesConfig
 from components.nodes.kubernetes_plan import kubernetes_steps
 from components.nodes.runtime_plan import runtime_steps
@@ -31,8 +32,9 @@ __all__ = ["KUBELET", "STEPS", "Preparation", "Report", "prepare"]
 STEPS = ("system", "runtime", "kubernetes")
 SECONDS = 300
 """For one step on a busy machine: packages are unpacked in it."""
-KUBELET = {"failCgroupV1": False, "failSwapOn": False}
-"""What the machine under the bed needs: it has cgroup v1, and whatever swap it has is not the hosts' to turn off."""
+KUBELET = {"failCgroupV1": False, "failSwapOn": False, "fileCheckFrequency": "2s"}
+"""What the machine under the bed needs: it has cgroup v1, and whatever swap it has is not the hosts' to turn off. The
+kubelet looks for changed static pods every 20 s otherwise, which tests would mostly wait for."""
 
 
 @dataclass(frozen=True)
@@ -136,9 +138,9 @@ def prepare(bed: Bed, bundle: Bundle, folder: Path) -> Generator[Preparation]:
         key = add_packages(folder, print)
     settings = ClusterSettings(
         name="bed",
-        hosts=ip_network(f"{bed.address}/24", strict=False),
-        pods=ip_network("10.244.0.0/16"),
-        services=ip_network("10.96.0.0/16"),
+        hosts=Networks(ip_network(f"{bed.address}/24", strict=False)),
+        pods=Networks.of("10.244.0.0/16"),
+        services=Networks.of("10.96.0.0/16"),
         domain="cluster.local",
         pins=bundle.put_into(load_pins(EnvironmentName.NEXT)),
     )
