@@ -30,6 +30,7 @@ __all__ = [
     "DnsLabel",
     "DnsName",
     "HostKey",
+    "PublishedName",
     "parse_address",
     "parse_cidr",
 ]
@@ -210,6 +211,11 @@ def _dns_name(text: str) -> str:
     return text
 
 
+def _published_name(text: str) -> str:
+    """Return a DNS name or a wildcard, one label for all (RFC 1034, 4.3.3; Gateway API, `Hostname`)."""
+    return f"*.{_dns_name(text.removeprefix('*.'))}" if text.startswith("*.") else _dns_name(text)
+
+
 def _host_key(text: str) -> str:
     parts = text.split()
     if len(parts) < 2 or parts[0] not in _KEY_TYPES or not _is_key_blob(parts[0], parts[1]):  # noqa: PLR2004 - type and key
@@ -242,6 +248,13 @@ DnsName = Annotated[
     WithJsonSchema({"type": "string", "pattern": _NAME_PATTERN, "maxLength": LONGEST_NAME}),
 ]
 """A DNS name of one label or more, without a trailing dot."""
+
+PublishedName = Annotated[
+    str,
+    AfterValidator(_published_name),
+    WithJsonSchema({"type": "string", "pattern": r"^(\*\.)?" + _NAME_PATTERN[1:], "maxLength": LONGEST_NAME}),
+]
+"""A DNS name, or all names one label below one: ``*.apps.example.org``."""
 
 HostKey = Annotated[
     str,

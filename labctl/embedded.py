@@ -49,7 +49,8 @@ def nodes_of(lab: Lab) -> list[SimulatedNode]:
     return [
         SimulatedNode(
             name=plan.name,
-            address=str(plan.address),
+            address=str(plan.addresses[0]),
+            second_address=str(plan.addresses[1]) if len(plan.addresses) > 1 else None,
             labels=discovered.get(plan.name, {}),
             taints=tuple(
                 NodeTaint(key=taint.key, value=taint.value or "", effect=taint.effect.value) for taint in plan.taints

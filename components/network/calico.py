@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from components.namespaces.plan import NamespacePlan, PodSecurity
 
-from .config import Encapsulation
+from .config import BlockSizes, Encapsulation
 from .parts import CustomResourcePlan, NetworkPart, ReleasePlan
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from components.addresses import AnyNetwork
     from components.model import Value
@@ -36,19 +36,37 @@ DEFAULT_BLOCK_SIZE = {4: 26, 6: 122}
 """Prefix length of an address block, by IP version: Calico's defaults, 64 addresses each (IPPool, ``blockSize``)."""
 
 
-def pod_mtu_bytes(host_mtu_bytes: int, encapsulation: Encapsulation, ip_version: int) -> int:
+def pod_mtu_bytes(host_mtu_bytes: int, encapsulation: Encapsulation, families: Sequence[int]) -> int:
     """Return the largest packet a pod may send, in bytes.
 
-    With ``VXLANCrossSubnet`` some packets are wrapped and some are not; the pods' MTU has to fit the wrapped ones.
+    A packet between pods of two hosts travels inside one of the hosts' own, so the pods' MTU is the hosts' less what is
+    put before it: 50 bytes in IPv4, 70 in IPv6. Calico wraps packets of each family in a tunnel of that family, but an
+    interface has one MTU for both, so dual stack plans for the larger: 1500 - 70 = 1430. With ``VXLANCrossSubnet`` some
+    packets are wrapped and some are not; the MTU has to fit the wrapped ones.
+
+    Parameters
+    ----------
+    host_mtu_bytes
+        Largest packet that every path between two hosts carries.
+    encapsulation
+        How pod packets cross the host network.
+    families
+        IP versions of the pod networks.
+
+    Examples
+    --------
+    >>> pod_mtu_bytes(1500, Encapsulation.VXLAN, (4, 6)), pod_mtu_bytes(9000, Encapsulation.VXLAN, (4,))
+    (1430, 8950)
     """
     if encapsulation is Encapsulation.NONE:
         return host_mtu_bytes
-    return host_mtu_bytes - VXLAN_OVERHEAD_BYTES[ip_version]
+    return host_mtu_bytes - max(VXLAN_OVERHEAD_BYTES[version] for version in families)
 
 
 def pod_block_size(calico: Calico, pods: AnyNetwork) -> int:
-    """Return the prefix length of the blocks of pod addresses that nodes take."""
-    return calico.block_size if calico.block_size is not None else DEFAULT_BLOCK_SIZE[pods.version]
+    """Return the prefix length of the blocks that nodes take of one of the pod networks."""
+    said = calico.block_size.of_family(pods.version) if isinstance(calico.block_size, BlockSizes) else calico.block_size
+    return DEFAULT_BLOCK_SIZE[pods.version] if said is None else said
 
 
 def block_count(pods: AnyNetwork, block_size: int) -> int:
@@ -104,14 +122,11 @@ def calico_part(calico: Calico, facts: NetworkFacts, stack: str) -> NetworkPart:
 
 
 def _installation(calico: Calico, facts: NetworkFacts) -> Mapping[str, Value]:
-    version = facts.pods.version
-    pool: dict[str, Value] = {
-        "name": f"default-ipv{version}-ippool",
-        "cidr": str(facts.pods),
-        "encapsulation": str(calico.encapsulation),
-        "blockSize": pod_block_size(calico, facts.pods),
-        "natOutgoing": "Enabled",
-        "nodeSelector": "all()",
+    # A host with a storage or management network beside its own would otherwise offer the first one found.
+    detection: dict[str, Value] = {
+        f"nodeAddressAutodetectionV{network.version}": {"cidrs": [str(network)]}
+        for network in facts.hosts
+        if network.version in facts.pods.families
     }
     return {
         "variant": "Calico",
@@ -119,12 +134,23 @@ def _installation(calico: Calico, facts: NetworkFacts) -> Mapping[str, Value]:
         "calicoNetwork": {
             # Without a tunnel the hosts have to learn each other's pod routes, and that is what BGP is for.
             "bgp": "Enabled" if calico.encapsulation is Encapsulation.NONE else "Disabled",
-            "ipPools": [pool],
-            "mtu": pod_mtu_bytes(calico.host_mtu_bytes, calico.encapsulation, facts.hosts.version),
-            # A host with a storage or management network beside its own would otherwise offer the first one found.
-            f"nodeAddressAutodetectionV{version}": {"cidrs": [str(facts.hosts)]},
+            "ipPools": [_pool(calico, network) for network in facts.pods],
+            "mtu": pod_mtu_bytes(calico.host_mtu_bytes, calico.encapsulation, facts.pods.families),
+            **detection,
         },
-        "serviceCIDRs": [str(facts.services)],
+        "serviceCIDRs": [str(network) for network in facts.services],
         # Calico's CSI driver only serves its application layer policy, which is not used.
         "kubeletVolumePluginPath": "None",
+    }
+
+
+def _pool(calico: Calico, pods: AnyNetwork) -> Mapping[str, Value]:
+    return {
+        "name": f"default-ipv{pods.version}-ippool",
+        "cidr": str(pods),
+        "encapsulation": str(calico.encapsulation),
+        "blockSize": pod_block_size(calico, pods),
+        # Outside the cluster nobody knows a way back to a pod, of either family: it goes out with its host's address.
+        "natOutgoing": "Enabled",
+        "nodeSelector": "all()",
     }

@@ -2,68 +2,69 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
-from components.namespaces.flows import Direction, Flow, NetworkPeer, PodPeer, Port
-from components.namespaces.plan import NAMESPACE_LABEL, NamespacePlan, scoped
+from components.namespaces.plan import NamespacePlan, scoped
 
-from .config import AcmeCertificates, LabCaCertificates
-from .flows import PROXY_PODS, api_server, dns, internet, webhook
-from .gateway import HTTP_LISTENER, HTTP_PORT, container_port
-from .parts import CustomResourcePlan, NetworkPart, ReleasePlan
+from .acme import acme_flows, acme_secrets, acme_spec, acme_values
+from .certificates_config import AcmeCertificates, HttpSolver, LabCaCertificates
+from .flows import api_server, dns, webhook
+from .parts import ISSUER_KEY, TLS, CustomResourcePlan, NetworkPart, ReleasePlan, SecretPlan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from components.model import Value
 
-    from .config import Certificates
-    from .facts import GatewayReference, NetworkFacts
+    from .certificates_config import SelfSignedCertificates
+    from .facts import NetworkFacts
 
-__all__ = ["CHART", "ISSUER_KEY", "LAB_CA_SECRET", "certificates_part"]
+    Issued: TypeAlias = AcmeCertificates | LabCaCertificates | SelfSignedCertificates
+    """Kinds that cert-manager issues."""
+
+__all__ = ["CHART", "LAB_CA_SECRET", "certificates_part"]
 
 CHART = "cert-manager"
-ISSUER_KEY = "issuer"
-"""Key of the ClusterIssuer that services' certificates come from."""
 LAB_CA_SECRET = "lab-ca"  # noqa: S105 - the name of a Secret
 """Secret of the authority's certificate and key, in cert-manager's namespace, where a ClusterIssuer looks for it."""
-ACCOUNT_SECRET = "acme-account"  # noqa: S105 - the name of a Secret
-"""Secret in which cert-manager keeps the key of its account with the ACME server."""
 
 API_VERSION = "cert-manager.io/v1"
 WEBHOOK_PORT = 10250
 """Port of cert-manager's webhook (the chart's ``webhook.securePort``)."""
-CONTROLLER = {"app.kubernetes.io/component": "controller"}
 WEBHOOK = {"app.kubernetes.io/component": "webhook"}
 CA_LIFETIME_HOURS = 87_600
 """Ten years: the authority of a simulated or test cluster outlives it, and nobody renews trust by hand."""
 
 
 def certificates_part(
-    certificates: Certificates, facts: NetworkFacts, stack: str, *, gateway_chart: str | None
+    certificates: Issued,
+    facts: NetworkFacts,
+    stack: str,
+    *,
+    gateway_chart: str | None,
 ) -> NetworkPart:
     """Return cert-manager and the stack's issuer; what the issuer is made of depends on the kind.
 
     Parameters
     ----------
     certificates
-        Where certificates come from.
+        Where certificates come from; files need none of this.
     facts
-        The network; an ACME issuer proves names through its gateway.
+        The network; an ACME issuer that proves names over HTTP does so through its gateway.
     stack
         Name of the stack.
     gateway_chart
         Key of the release that brings the Gateway API's kinds; None where the cluster has them already.
     """
     namespace = scoped(CHART, stack)
-    acme = isinstance(certificates, AcmeCertificates)
+    acme = certificates if isinstance(certificates, AcmeCertificates) else None
+    over_http = acme is not None and isinstance(acme.solver, HttpSolver)
     flows = [
         dns(),
         api_server(facts, "Certificates, their requests and Secrets are objects of the API server."),
         webhook(WEBHOOK_PORT, "The API server has the webhook check and complete issuers and certificates.", WEBHOOK),
+        *(() if acme is None else acme_flows(acme, facts)),
     ]
-    if acme and facts.gateway is not None:
-        flows += _acme_flows(facts, facts.gateway)
     values: dict[str, Value] = {
         # Deleting the release must not delete every certificate with its kind.
         "crds": {"enabled": True, "keep": True},
@@ -71,8 +72,9 @@ def certificates_part(
         "config": {
             "apiVersion": "controller.config.cert-manager.io/v1alpha1",
             "kind": "ControllerConfiguration",
-            "gatewayAPI": {"enabled": acme},
+            "gatewayAPI": {"enabled": over_http},
         },
+        **({} if acme is None else acme_values(acme)),
     }
     return NetworkPart(
         key=CHART,
@@ -83,16 +85,26 @@ def certificates_part(
                 chart=CHART,
                 release_name=namespace,
                 values=values,
-                after=(gateway_chart,) if acme and gateway_chart is not None else (),
+                after=(gateway_chart,) if over_http and gateway_chart is not None else (),
             ),
         ),
         resources=_issuers(certificates, facts, stack),
+        secrets=_secrets(certificates),
     )
 
 
-def _issuers(certificates: Certificates, facts: NetworkFacts, stack: str) -> tuple[CustomResourcePlan, ...]:
+def _secrets(certificates: Issued) -> tuple[SecretPlan, ...]:
     if isinstance(certificates, AcmeCertificates):
-        return (_issuer(stack, {"acme": _acme(certificates, facts)}, after=(CHART,)),)
+        return acme_secrets(certificates)
+    if isinstance(certificates, LabCaCertificates):
+        data = {"tls.crt": certificates.certificate, "tls.key": certificates.private_key}
+        return (SecretPlan(name=LAB_CA_SECRET, data=data, type=TLS),)
+    return ()
+
+
+def _issuers(certificates: Issued, facts: NetworkFacts, stack: str) -> tuple[CustomResourcePlan, ...]:
+    if isinstance(certificates, AcmeCertificates):
+        return (_issuer(stack, {"acme": acme_spec(certificates, facts)}, after=(CHART,)),)
     if isinstance(certificates, LabCaCertificates):
         return (_issuer(stack, {"ca": {"secretName": LAB_CA_SECRET}}, after=(CHART,)),)
     root = scoped("self-signed", stack)
@@ -135,38 +147,3 @@ def _issuer(stack: str, spec: Mapping[str, Value], after: tuple[str, ...]) -> Cu
         spec=spec,
         after=after,
     )
-
-
-def _acme(certificates: AcmeCertificates, facts: NetworkFacts) -> Mapping[str, Value]:
-    parents: list[Value] = []
-    if facts.gateway is not None:
-        parents.append(
-            {
-                "group": "gateway.networking.k8s.io",
-                "kind": "Gateway",
-                "name": facts.gateway.name,
-                "namespace": facts.gateway.namespace,
-                "sectionName": HTTP_LISTENER,
-            }
-        )
-    return {
-        "email": certificates.email,
-        "server": certificates.server,
-        "privateKeySecretRef": {"name": ACCOUNT_SECRET},
-        "solvers": [{"http01": {"gatewayHTTPRoute": {"parentRefs": parents}}}],
-    }
-
-
-def _acme_flows(facts: NetworkFacts, gateway: GatewayReference) -> list[Flow]:
-    proxies = PodPeer(namespace={NAMESPACE_LABEL: gateway.namespace}, labels=PROXY_PODS)
-    return [
-        internet(facts, (443,), "The controller orders certificates from the ACME server.", CONTROLLER),
-        Flow(
-            name="to-own-challenge",
-            reason="The controller first looks at its own answer through the gateway, then asks the ACME server to.",
-            direction=Direction.EGRESS,
-            pods=CONTROLLER,
-            peers=(proxies, NetworkPeer(network=facts.hosts)),
-            ports=(Port(HTTP_PORT), Port(container_port(HTTP_PORT))),
-        ),
-    ]

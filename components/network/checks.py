@@ -1,6 +1,6 @@
 """What can be wrong with a network section that no single field shows: overlaps, pools, names, missing halves.
 
-`check(config, host_addresses)` finds it all at once; paths are relative to the section.
+`check(config, machines)` finds it all at once; paths are relative to the section.
 """
 
 from __future__ import annotations
@@ -11,118 +11,66 @@ from typing import TYPE_CHECKING
 
 from components.problems import Path, Problem
 
-from .calico import block_count, pod_block_size
-from .config import AcmeCertificates, Announcement, Encapsulation
+from .address_checks import check_addresses
+from .certificate_checks import check_certificates
+from .gateway_address import candidate_pools, gateway_addresses
+from .machines import Machine, Machines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
-    from components.addresses import AddressRange, AnyAddress, AnyNetwork
+    from components.addresses import AddressRange, AnyAddress
 
     from .config import EnvoyGateway, MetalLb, NetworkConfig
 
-__all__ = ["check"]
+__all__ = ["Machine", "Machines", "check"]
 
-PRIVATE_SUFFIXES = (".internal", ".local", ".test", ".invalid", ".localhost", ".lan", ".home.arpa")
-"""Ends of names that no public authority certifies: reserved (RFC 2606, RFC 6762, RFC 8375, ICANN 2024) or habit."""
-SMALLEST_SERVICE_PREFIX = {4: 12, 6: 108}
-"""Shortest prefix of a service network kube-apiserver accepts, by IP version: it keeps a bitmap of at most 2**20
-addresses (``--service-cluster-ip-range``)."""
-SMALLEST_IPV6_MTU = 1280
-"""Bytes every IPv6 link has to carry (RFC 8200, 5)."""
+SINGLE_NAMES = ("hub",)
+"""Services of this program's own: each is at one name, which it tells to others (sign-in, links), never a wildcard."""
 
 
-def check(config: NetworkConfig, host_addresses: Mapping[str, AnyAddress]) -> Iterator[Problem]:
+def check(config: NetworkConfig, machines: Machines) -> Iterator[Problem]:
     """Yield what is wrong with a network section.
 
     Parameters
     ----------
     config
         Network section of the stack file.
-    host_addresses
-        Address of each host, by its name; no load balancer may hand them out.
+    machines
+        The hosts, whose addresses no load balancer may hand out.
     """
-    yield from _networks(config)
-    yield from _pod_blocks(config, len(host_addresses))
+    yield from check_addresses(config, machines)
     if config.load_balancer is not None:
-        yield from _pools(config, config.load_balancer, host_addresses)
+        yield from _pools(config, config.load_balancer, machines)
     if config.gateway is not None:
         yield from _gateway(config, config.gateway)
+        yield from _gateway_address(config, config.gateway, machines)
     yield from _publishing(config)
+    yield from check_certificates(config)
 
 
-def _networks(config: NetworkConfig) -> Iterator[Problem]:
-    networks: dict[str, AnyNetwork] = {"pods": config.pods, "services": config.services, "hosts": config.hosts}
-    for (first, one), (second, other) in combinations(networks.items(), 2):
-        if one.version != other.version:
+def _pools(config: NetworkConfig, metallb: MetalLb, machines: Machines) -> Iterator[Problem]:
+    names = [pool.name for pool in metallb.pools]
+    for index, name in enumerate(names):
+        if name in names[:index]:
             yield Problem(
-                path=(second,),
-                what=f"{other} is IPv{other.version} and {first} are IPv{one.version}",
-                remedy="write all three networks in one family",
+                path=("loadBalancer", "pools", index, "name"),
+                what=f"there are two pools named {name}",
+                remedy="give every pool a name of its own",
             )
-        elif one.overlaps(other):
-            yield Problem(
-                path=(second,),
-                what=f"{other} overlaps the network of {first}, {one}",
-                remedy="give pods, services and hosts networks of their own",
-            )
-    shortest = SMALLEST_SERVICE_PREFIX[config.services.version]
-    if config.services.prefixlen < shortest:
-        yield Problem(
-            path=("services",),
-            what=f"{config.services} is larger than the API server accepts",
-            remedy=f"write a network of at most /{shortest}",
-        )
-
-
-def _pod_blocks(config: NetworkConfig, hosts: int) -> Iterator[Problem]:
-    calico, pods = config.cni, config.pods
-    if calico is None:
-        return
-    block_size = pod_block_size(calico, pods)
-    blocks = block_count(pods, block_size)
-    longest = pods.max_prefixlen
-    path: Path = ("cni", "blockSize") if calico.block_size is not None else ("pods",)
-    if block_size > longest or (pods.version == 6 and block_size < 116):  # noqa: PLR2004 - IPv6; IPPool's own bounds
-        bounds = "20 to 32" if pods.version == 4 else "116 to 128"  # noqa: PLR2004 - IPv4
-        yield Problem(
-            path=path,
-            what=f"a block of /{block_size} is not one of an IPv{pods.version} pool",
-            remedy=f"write {bounds}, or leave it out",
-        )
-    elif blocks < max(hosts, 1):
-        yield Problem(
-            path=path,
-            what=f"{pods} has {blocks} blocks of /{block_size}, and {hosts} hosts need one each at least",
-            remedy="write a larger pod network, or a longer block prefix",
-        )
-    if (
-        config.hosts.version == 6  # noqa: PLR2004 - IPv6
-        and calico.encapsulation is not Encapsulation.NONE
-        and calico.host_mtu_bytes < SMALLEST_IPV6_MTU + 70
-    ):
-        yield Problem(
-            path=("cni", "hostMtuBytes"),
-            what=f"{calico.host_mtu_bytes} bytes leave pods less than the {SMALLEST_IPV6_MTU} that IPv6 needs",
-            remedy=f"write {SMALLEST_IPV6_MTU + 70} or more",
-        )
-
-
-def _pools(config: NetworkConfig, metallb: MetalLb, host_addresses: Mapping[str, AnyAddress]) -> Iterator[Problem]:
     placed = [
         (("loadBalancer", "pools", pool_index, "addresses", index), addresses)
         for pool_index, pool in enumerate(metallb.pools)
         for index, addresses in enumerate(pool.addresses)
     ]
-    yield from _duplicates("pool", [pool.name for pool in metallb.pools], ("loadBalancer", "pools"), "name")
     for path, addresses in placed:
-        yield from _pool_range(config, metallb, path, addresses)
-        for host, address in host_addresses.items():
+        yield from _pool_range(config, path, addresses)
+        for owner, address in machines.places.items():
             if address in addresses:
                 yield Problem(
                     path=path,
-                    what=f"{addresses} holds {address}, the address of host {host}",
-                    remedy="leave the hosts' addresses out of the pools",
+                    what=f"{addresses} holds {address}, the address of {owner}",
+                    remedy="leave addresses that are somebody's out of the pools",
                 )
     for (_, one), (path, other) in combinations(placed, 2):
         if one.overlaps(other):
@@ -133,21 +81,43 @@ def _pools(config: NetworkConfig, metallb: MetalLb, host_addresses: Mapping[str,
             )
 
 
-def _pool_range(config: NetworkConfig, metallb: MetalLb, path: Path, addresses: AddressRange) -> Iterator[Problem]:
-    inside: dict[str, AnyNetwork] = {"pods": config.pods, "services": config.services}
-    for name, network in inside.items():
+def _pool_range(config: NetworkConfig, path: Path, addresses: AddressRange) -> Iterator[Problem]:
+    others = [
+        *(("pods", network) for network in config.pods),
+        *(("services", network) for network in config.services),
+        *(("management", network) for network in config.management),
+        *config.reserved.items(),
+    ]
+    for name, network in others:
         if addresses.overlaps(network):
             yield Problem(
                 path=path,
                 what=f"{addresses} overlaps the network of {name}, {network}",
                 remedy="write addresses of the lab's own network",
             )
-    if metallb.announcement is Announcement.LAYER2 and not addresses.within(config.hosts):
+    for leased in config.dhcp:
+        if addresses.overlaps(leased):
+            yield Problem(
+                path=path,
+                what=f"{addresses} overlaps the DHCP range {leased}, out of which other machines get addresses",
+                remedy="write addresses outside network.dhcp, or shorten the DHCP server's range",
+            )
+    if not config.hosts.hold(addresses):
+        shown = " and ".join(str(network) for network in config.hosts)
         yield Problem(
             path=path,
-            what=f"{addresses} is not inside the hosts' network {config.hosts}, the only one layer2 can announce on",
-            remedy=f"write addresses inside {config.hosts}",
+            what=f"{addresses} is not inside the hosts' network {shown}, the only one layer2 can announce on",
+            remedy=f"write addresses inside {shown}",
         )
+    for network in config.hosts:
+        # RFC 919: hosts' own stacks treat both as broadcasts. IPv6 has none; its first address is the routers'.
+        for special, what in ((network[0], "network"), (network[-1], "broadcast")):
+            if special in addresses and network.version == 4:  # noqa: PLR2004 - IPv4
+                yield Problem(
+                    path=path,
+                    what=f"{addresses} holds {special}, the {what} address of {network}",
+                    remedy="leave the first and the last address of the hosts' network out",
+                )
 
 
 def _gateway(config: NetworkConfig, gateway: EnvoyGateway) -> Iterator[Problem]:
@@ -155,7 +125,7 @@ def _gateway(config: NetworkConfig, gateway: EnvoyGateway) -> Iterator[Problem]:
         yield Problem(
             path=("gateway",),
             what="the gateway has nothing to serve HTTPS with",
-            remedy="add network.certificates (kind: acme, lab-ca or self-signed)",
+            remedy="add network.certificates (kind: acme, lab-ca, files or self-signed)",
         )
     if config.use is not None:
         yield Problem(
@@ -169,15 +139,76 @@ def _gateway(config: NetworkConfig, gateway: EnvoyGateway) -> Iterator[Problem]:
             what="the gateway has no host name to serve",
             remedy="name one, such as {hub: hub.lab.org}",
         )
-    if gateway.address is None or config.load_balancer is None:
+    if config.load_balancer is None:
         return
-    ranges = [addresses for pool in config.load_balancer.pools for addresses in pool.addresses]
-    if not any(gateway.address in addresses for addresses in ranges):
+    pools = config.load_balancer.pools
+    names = [pool.name for pool in pools]
+    if gateway.pool is not None and gateway.pool not in names:
         yield Problem(
-            path=("gateway", "address"),
-            what=f"{gateway.address} is in none of the pools",
-            remedy=f"write an address of {', '.join(map(str, ranges))}",
+            path=("gateway", "pool"),
+            what=f"there is no pool {gateway.pool}",
+            remedy=f"name one of {', '.join(names)}",
         )
+    elif not gateway_addresses(gateway) and not candidate_pools(gateway, pools):
+        yield Problem(
+            path=("gateway",),
+            what="no pool gives addresses unasked (automatic: false), and the gateway asks for none",
+            remedy=f"write its address, or its pool: one of {', '.join(names)}",
+        )
+
+
+def _gateway_address(config: NetworkConfig, gateway: EnvoyGateway, machines: Machines) -> Iterator[Problem]:
+    named = {"address": gateway.address, "secondAddress": gateway.second_address}
+    for key, address in named.items():
+        if address is not None:
+            yield from _published_address(config, gateway, ("gateway", key), address, machines)
+    first, second = gateway.address, gateway.second_address
+    if second is not None and (first is None or first.version == second.version or not config.services.is_dual):
+        yield Problem(
+            path=("gateway", "secondAddress"),
+            what=f"{second} is not the other family's of a dual-stack gateway",
+            remedy="write an address and a secondAddress of two families, with pods, services and hosts in both",
+        )
+    elif second is not None and config.load_balancer is not None:
+        pools = config.load_balancer.pools
+        addresses = [held for pool in pools for held in pool.addresses]
+        found = all(any(address in held for held in addresses) for address in gateway_addresses(gateway))
+        if found and not candidate_pools(gateway.model_copy(update={"pool": None}), pools):
+            yield Problem(
+                path=("gateway", "secondAddress"),
+                what=f"{first} and {second} are of two pools, and MetalLB takes a service's addresses out of one",
+                remedy="write both ranges as addresses of one pool",
+            )
+
+
+def _published_address(
+    config: NetworkConfig, gateway: EnvoyGateway, path: Path, address: AnyAddress, machines: Machines
+) -> Iterator[Problem]:
+    if config.load_balancer is not None:
+        pools = candidate_pools(gateway, config.load_balancer.pools) if gateway.pool else config.load_balancer.pools
+        ranges = [addresses for pool in pools for addresses in pool.addresses]
+        if ranges and not any(address in addresses for addresses in ranges):
+            yield Problem(
+                path=path,
+                what=f"{address} is in none of the pools" if gateway.pool is None else f"{address} is not in its pool",
+                remedy=f"write an address of {', '.join(map(str, ranges))}",
+            )
+        return
+    # Without pools of our own nobody else has looked at the address yet.
+    for leased in config.dhcp:
+        if address in leased:
+            yield Problem(
+                path=path,
+                what=f"{address} lies in the DHCP range {leased}",
+                remedy="write an address that no other machine can get",
+            )
+    for owner, taken in machines.places.items():
+        if address == taken:
+            yield Problem(
+                path=path,
+                what=f"{address} is already the address of {owner}",
+                remedy="write an address of the gateway's own",
+            )
 
 
 def _publishing(config: NetworkConfig) -> Iterator[Problem]:
@@ -195,21 +226,9 @@ def _publishing(config: NetworkConfig) -> Iterator[Problem]:
                 what=f"{hostname} names {counts[hostname]} services",
                 remedy="give every service a host name of its own",
             )
-        if isinstance(config.certificates, AcmeCertificates) and (
-            hostname.endswith(PRIVATE_SUFFIXES) or "." not in hostname
-        ):
+        if service in SINGLE_NAMES and hostname.startswith("*."):
             yield Problem(
                 path=("hostnames", service),
-                what=f"no ACME server certifies {hostname}, which only exists inside",
-                remedy="write a public name, or take certificates of kind lab-ca or self-signed",
-            )
-
-
-def _duplicates(noun: str, names: list[str], path: Path, field: str) -> Iterator[Problem]:
-    for index, name in enumerate(names):
-        if name in names[:index]:
-            yield Problem(
-                path=(*path, index, field),
-                what=f"there are two {noun}s named {name}",
-                remedy=f"give every {noun} a name of its own",
+                what=f"{hostname} is a wildcard, and the {service} is at one name",
+                remedy=f"write one, such as {service}{hostname[1:]}",
             )

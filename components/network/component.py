@@ -1,12 +1,13 @@
 """Resources of the network, each as the plan says.
 
-Children: one ``lab:index:Namespace`` per part (``<name>-calico-namespace`` and so on), one
-Release per chart (``<name>-<chart>``), one custom resource per planned one (``<name>-<key>``), and with a lab's own
-authority the Secret of its certificate and key (``<name>-lab-ca``).
+Children: one ``lab:index:Namespace`` per part (``<name>-calico-namespace`` and so on), one Secret per planned one
+(``<name>-lab-ca``, ``<name>-acme-solver``, ``<name>-<service>-tls`` of a certificate that is a file), one Release per
+chart (``<name>-<chart>``), one custom resource per planned one (``<name>-<key>``).
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,18 +19,17 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from components.charts import release
 from components.namespaces.component import LabNamespace, LabNamespaceArgs
 
-from .certificates import CHART as CERT_MANAGER
-from .certificates import LAB_CA_SECRET
-from .config import LabCaCertificates
-from .errors import MissingLabCaKeyError
+from .endpoints import Endpoint
+from .errors import MissingSecretsError
 from .facts import NetworkFacts
-from .parts import CustomResourcePlan, NetworkPart, ReleasePlan
-from .plan import key_of, network_plan
+from .parts import CustomResourcePlan, NetworkPart, ReleasePlan, SecretPlan
+from .plan import NetworkPlan, key_of, network_plan
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from components.pins import Pins
+    from components.secrets import SecretRef
 
     from .config import NetworkConfig
 
@@ -43,8 +43,8 @@ class NetworkingArgs:
     config: NetworkConfig
     stack: str
     pins: Pins
-    lab_ca_key: pulumi.Input[str] | None = None
-    """Private key, in PEM, of the lab's own authority; needed with certificates of kind ``lab-ca``."""
+    secret: Callable[[SecretRef], pulumi.Input[str]] | None = None
+    """Gives the secret behind a configuration key; needed where `components.network.plan.secrets` names any."""
     custom_resources_after: Sequence[pulumi.Resource] = ()
     """What brings kinds that no release here does: the stand-ins of a simulated cluster."""
     api_server_port: int | None = None
@@ -56,8 +56,8 @@ class Networking(pulumi.ComponentResource):
 
     Raises
     ------
-    MissingLabCaKeyError
-        If certificates come from the lab's own authority and its key is not given.
+    MissingSecretsError
+        If certificates take secrets and no way to them is given.
     """
 
     facts: NetworkFacts
@@ -70,6 +70,8 @@ class Networking(pulumi.ComponentResource):
     """Name of the ClusterIssuer."""
     pools: tuple[str, ...]
     """Names of the address pools."""
+    endpoints: Mapping[str, Endpoint]
+    """Where each published service is reached, and the DNS records it takes."""
 
     def __init__(self, name: str, args: NetworkingArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("lab:index:Networking", name, None, opts)
@@ -84,11 +86,11 @@ class Networking(pulumi.ComponentResource):
             )
             for part in plan.parts
         }
-        self._lab_ca()
+        self._secrets(plan)
         for part, step in plan.steps():
             made = self._release(part, step) if isinstance(step, ReleasePlan) else self._custom_resource(part, step)
             self._made[key_of(step)] = made
-        self._publish(plan.facts)
+        self._publish(plan)
 
     def _release(self, part: NetworkPart, plan: ReleasePlan) -> pulumi.Resource:
         return release(
@@ -116,22 +118,31 @@ class Networking(pulumi.ComponentResource):
         """Return what a step waits for; the whole namespace with its policies, before the first pod starts in it."""
         return [self._namespaces[part.key], *(self._made[key] for key in keys)]
 
-    def _lab_ca(self) -> None:
-        certificates = self._args.config.certificates
-        if not isinstance(certificates, LabCaCertificates):
+    def _secrets(self, plan: NetworkPlan) -> None:
+        planned = [(part, secret) for part in plan.parts for secret in part.secrets]
+        give = self._args.secret
+        if give is None:
+            if missing := tuple(reference.secret for _, secret in planned for reference in secret.references):
+                raise MissingSecretsError(missing)
             return
-        if self._args.lab_ca_key is None:
-            raise MissingLabCaKeyError(certificates.private_key.secret)
+        for part, secret in planned:
+            self._secret(part, secret, give)
+
+    def _secret(self, part: NetworkPart, plan: SecretPlan, give: Callable[[SecretRef], pulumi.Input[str]]) -> None:
         Secret(
-            f"{self._name}-{LAB_CA_SECRET}",
-            metadata=ObjectMetaArgs(name=LAB_CA_SECRET, namespace=self._namespaces[CERT_MANAGER].name),
-            type="kubernetes.io/tls",
-            string_data={"tls.crt": certificates.certificate, "tls.key": pulumi.Output.secret(self._args.lab_ca_key)},
+            f"{self._name}-{plan.name}",
+            metadata=ObjectMetaArgs(name=plan.name, namespace=self._namespaces[part.key].name),
+            type=plan.type,
+            string_data={
+                key: text if isinstance(text, str) else pulumi.Output.secret(give(text))
+                for key, text in plan.data.items()
+            },
             opts=pulumi.ResourceOptions(parent=self),
         )
 
-    def _publish(self, facts: NetworkFacts) -> None:
-        self.facts = facts
+    def _publish(self, plan: NetworkPlan) -> None:
+        facts = plan.facts
+        self.facts, self.endpoints = facts, plan.endpoints
         balancer = self._args.config.load_balancer
         self.pools = tuple(pool.name for pool in balancer.pools) if balancer is not None else ()
         gateway = facts.gateway
@@ -146,6 +157,7 @@ class Networking(pulumi.ComponentResource):
                 "gatewayClass": self.gateway_class,
                 "issuer": self.issuer,
                 "hostnames": dict(facts.hostnames),
+                "endpoints": {service: endpoint.outputs() for service, endpoint in plan.endpoints.items()},
                 "pools": list(self.pools),
             }
         )

@@ -6,31 +6,42 @@ Every part but the address plan may be left out: a cluster that exists already h
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING
 
-from pydantic import AfterValidator, Field, field_validator
+from pydantic import Field, field_validator
 
-from components.addresses import Address, AddressRange, Cidr, DnsLabel, DnsName
-from components.errors import ConfigurationError
+from components.addresses import Address, AddressRange, Cidr, DnsLabel, DnsName, PublishedName
 from components.model import Model
+from components.networks import IPV4, IPV6, DualStack
 from components.quantities import Duration
-from components.secrets import SecretRef
 
+from .certificates_config import (
+    LETS_ENCRYPT,
+    AcmeCertificates,
+    CertificateFile,
+    Certificates,
+    FileCertificates,
+    LabCaCertificates,
+    SelfSignedCertificates,
+)
 from .errors import NotBuiltError, RetiredGatewayError, ShortWebsocketError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 __all__ = [
     "LETS_ENCRYPT",
     "AcmeCertificates",
     "AddressPool",
     "Announcement",
+    "BlockSizes",
     "Calico",
+    "CertificateFile",
     "Certificates",
     "CniKind",
     "Encapsulation",
     "EnvoyGateway",
+    "FileCertificates",
     "GatewayKind",
     "GatewayUse",
     "LabCaCertificates",
@@ -41,11 +52,11 @@ __all__ = [
     "SelfSignedCertificates",
 ]
 
-LETS_ENCRYPT = "https://acme-v02.api.letsencrypt.org/directory"
-"""Let's Encrypt's production directory (RFC 8555); a lab's own ACME server may stand in its place."""
-ENVOY_STREAM_IDLE = Duration.parse("5m")
-"""Idle time after which Envoy cuts a stream unless told otherwise: ``streamIdleTimeout``'s default in Envoy Gateway's
-ClientTrafficPolicy. A terminal nobody types into for as long loses its websocket."""
+LEAST_WEBSOCKET_IDLE = Duration.parse("1h")
+"""Shortest idle time of a websocket that may be asked for. Envoy's own is 5m (ClientTrafficPolicy,
+``streamIdleTimeout``), which cuts a terminal over a coffee; an hour is what people leave one alone for, and a limit
+below it saves nothing: a connection that is really dead is found by TCP keepalive in two minutes, whatever stands here.
+"""
 
 
 class CniKind(StrEnum):
@@ -88,10 +99,43 @@ class Announcement(StrEnum):
     BGP = "bgp"
 
 
+_POD_NETWORK, _LOAD_BALANCER, _ANNOUNCEMENT, _GATEWAY = "pod network", "load balancer", "announcement", "gateway"
+_NOT_BUILT: Mapping[tuple[str, str], str] = {
+    (_POD_NETWORK, CniKind.CILIUM): "nothing here plans its address pools and tunnels yet",
+    (_POD_NETWORK, CniKind.FLANNEL): "it enforces no network policies, and every namespace here is closed by them",
+    (_POD_NETWORK, CniKind.WEAVE): "its project ended in 2024",
+    (_LOAD_BALANCER, LoadBalancerKind.KUBE_VIP): "keepalived keeps the API server's address (nodes.endpoint), and "
+    "services need pools",
+    (_LOAD_BALANCER, LoadBalancerKind.CILIUM): "it needs Cilium as pod network, which is not built either",
+    (_ANNOUNCEMENT, Announcement.BGP): "nothing here plans routers, peers and AS numbers yet",
+    (_GATEWAY, GatewayKind.TRAEFIK): "nothing here plans its entry points and timeouts yet",
+}
+"""Why each kind is not there, or what there is instead of it."""
+
+
 def _built(kind: StrEnum, part: str, built: Iterable[StrEnum]) -> None:
     names = tuple(str(choice) for choice in built)
     if str(kind) not in names:
-        raise NotBuiltError(part, str(kind), names)
+        raise NotBuiltError(part, str(kind), _NOT_BUILT[part, kind], names)
+
+
+class BlockSizes(Model):
+    """Prefix length of the blocks of pod addresses, by family."""
+
+    ipv4: int | None = Field(
+        default=None, ge=20, le=32, title="IPv4", description="Of the IPv4 pod network; 26, 64 addresses, if left out."
+    )
+    ipv6: int | None = Field(
+        default=None,
+        ge=116,
+        le=128,
+        title="IPv6",
+        description="Of the IPv6 pod network; 122, 64 addresses, if left out.",
+    )
+
+    def of_family(self, version: int) -> int | None:
+        """Return what is said of a family, or None."""
+        return {IPV4: self.ipv4, IPV6: self.ipv6}[version]
 
 
 class Calico(Model):
@@ -103,26 +147,26 @@ class Calico(Model):
         title="Encapsulation",
         description="VXLAN works on any host network; None needs a fabric that routes pod addresses.",
     )
-    block_size: int | None = Field(
+    block_size: int | BlockSizes | None = Field(
         default=None,
-        ge=20,
-        le=128,
         title="Block prefix length",
-        description="Prefix length of the block of pod addresses a node takes at a time; default 26 (64 addresses) for "
-        "IPv4 and 122 for IPv6. It cannot be changed on a running pool.",
+        description="Prefix length of the block of pod addresses a node takes at a time, of the one pod network or by "
+        "family ({ipv4: 26, ipv6: 122}); default 26 for IPv4 and 122 for IPv6, 64 addresses each. It cannot be changed "
+        "on a running pool.",
     )
     host_mtu_bytes: int = Field(
         default=1500,
         ge=1280,
         le=9216,
         title="Host MTU in bytes",
-        description="Largest frame the host network carries; the pods' MTU is planned from it.",
+        description="Largest packet that every path between two hosts carries, switches included; the pods' MTU is "
+        "planned from it.",
     )
 
     @field_validator("kind")
     @classmethod
     def _kind_is_built(cls, kind: CniKind) -> CniKind:
-        _built(kind, "pod network", (CniKind.CALICO,))
+        _built(kind, _POD_NETWORK, (CniKind.CALICO,))
         return kind
 
 
@@ -158,13 +202,13 @@ class MetalLb(Model):
     @field_validator("kind")
     @classmethod
     def _kind_is_built(cls, kind: LoadBalancerKind) -> LoadBalancerKind:
-        _built(kind, "load balancer", (LoadBalancerKind.METALLB,))
+        _built(kind, _LOAD_BALANCER, (LoadBalancerKind.METALLB,))
         return kind
 
     @field_validator("announcement")
     @classmethod
     def _announcement_is_built(cls, announcement: Announcement) -> Announcement:
-        _built(announcement, "announcement", (Announcement.LAYER2,))
+        _built(announcement, _ANNOUNCEMENT, (Announcement.LAYER2,))
         return announcement
 
 
@@ -176,6 +220,13 @@ class EnvoyGateway(Model):
         default=None,
         description="The address users' DNS names point at, out of a pool; left out, MetalLB picks one and keeps it as "
         "long as the service lives.",
+    )
+    second_address: Address | None = Field(
+        default=None, description="Its address of the other family, on a dual-stack cluster."
+    )
+    pool: DnsLabel | None = Field(
+        default=None,
+        description="Pool that MetalLB picks the address from; needed without an address where no pool is automatic.",
     )
     replicas: int = Field(default=2, ge=1, le=32, description="Proxies; two survive the drain of a node.")
     websocket_idle: Duration = Field(
@@ -193,62 +244,15 @@ class EnvoyGateway(Model):
     def _kind_is_built(cls, kind: GatewayKind) -> GatewayKind:
         if kind is GatewayKind.NGINX:
             raise RetiredGatewayError
-        _built(kind, "gateway", (GatewayKind.ENVOY,))
+        _built(kind, _GATEWAY, (GatewayKind.ENVOY,))
         return kind
 
     @field_validator("websocket_idle")
     @classmethod
     def _terminal_survives(cls, idle: Duration) -> Duration:
-        if idle <= ENVOY_STREAM_IDLE:
-            raise ShortWebsocketError(idle, ENVOY_STREAM_IDLE)
+        if idle < LEAST_WEBSOCKET_IDLE:
+            raise ShortWebsocketError(idle, LEAST_WEBSOCKET_IDLE)
         return idle
-
-
-def _https(url: str) -> str:
-    if not url.startswith("https://"):
-        what = f"{url!r} is not an https:// address"
-        raise ConfigurationError(what=what, remedy=f"write the server's directory, such as {LETS_ENCRYPT}")
-    return url
-
-
-class AcmeCertificates(Model):
-    """Certificates from an ACME server, proved over HTTP through the gateway itself (HTTP-01)."""
-
-    kind: Literal["acme"] = Field(description="Certificates from an ACME server.")
-    email: str = Field(
-        pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$",
-        title="Contact address",
-        description="Where the server writes when a certificate is about to run out.",
-    )
-    server: Annotated[str, AfterValidator(_https)] = Field(
-        default=LETS_ENCRYPT, title="ACME directory", description="Directory of the ACME server."
-    )
-
-
-class LabCaCertificates(Model):
-    """Certificates from the lab's own authority, which its machines already trust."""
-
-    kind: Literal["lab-ca"] = Field(description="Certificates signed by the lab's own authority.")
-    certificate: str = Field(
-        pattern=r"^-----BEGIN CERTIFICATE-----\n",
-        title="CA certificate",
-        description="The authority's certificate in PEM, with its chain if it has one.",
-    )
-    private_key: SecretRef = Field(
-        title="CA private key", description="Configuration key that holds the authority's private key in PEM."
-    )
-
-
-class SelfSignedCertificates(Model):
-    """Certificates from an authority made in the cluster: browsers warn, everything else is as in production."""
-
-    kind: Literal["self-signed"] = Field(description="Certificates signed by an authority that cert-manager makes.")
-
-
-Certificates = Annotated[
-    AcmeCertificates | LabCaCertificates | SelfSignedCertificates, Field(discriminator="kind", title="Certificates")
-]
-"""Where the certificates of the services come from."""
 
 
 class GatewayUse(Model):
@@ -269,11 +273,35 @@ class NetworkUse(Model):
 class NetworkConfig(Model):
     """Network section of a stack file."""
 
-    pods: Cidr = Field(title="Pod network", description="Addresses of pods; overlaps with nothing the hosts can reach.")
-    services: Cidr = Field(
-        title="Service network", description="Virtual addresses of services; overlaps with nothing the hosts can reach."
+    pods: DualStack = Field(
+        title="Pod network",
+        description="Addresses of pods; overlaps with nothing the hosts can reach. One network, or a list of one per "
+        "family, the first the primary one.",
     )
-    hosts: Cidr = Field(title="Host network", description="The network the machines' own addresses are in.")
+    services: DualStack = Field(
+        title="Service network",
+        description="Virtual addresses of services; overlaps with nothing the hosts can reach. Of the pods' families, "
+        "in their order.",
+    )
+    hosts: DualStack = Field(
+        title="Host network",
+        description="The network the machines' own addresses are in; of the pods' families at least, in their order.",
+    )
+    dhcp: tuple[AddressRange, ...] = Field(
+        default=(),
+        title="DHCP ranges",
+        description="Ranges that a DHCP server of the hosts' network hands out: nothing of the cluster lies in one.",
+    )
+    management: tuple[Cidr, ...] = Field(
+        default=(),
+        title="Management networks",
+        description="Networks of BMCs, switches and power: no pod may ever reach them.",
+    )
+    reserved: dict[DnsLabel, Cidr] = Field(
+        default={},
+        title="Reserved networks",
+        description="Other networks in use, by name, that the cluster's keep clear of: {vpn: 10.8.0.0/16}.",
+    )
     cluster_domain: DnsName = Field(default="cluster.local", description="DNS domain of services inside the cluster.")
     cni: Calico | None = Field(
         default=None, title="Pod network plugin", description="Left out where the adopted cluster has one."
@@ -285,10 +313,11 @@ class NetworkConfig(Model):
     certificates: Certificates | None = Field(
         default=None, description="Needed with a gateway: every listener is HTTPS."
     )
-    hostnames: dict[DnsLabel, DnsName] = Field(
+    hostnames: dict[DnsLabel, PublishedName] = Field(
         default={},
         title="Host names",
-        description="Published services and the DNS names users know them by: {hub: hub.lab.org}.",
+        description="Published services and the DNS names users know them by: {hub: hub.lab.org}. A name may be a "
+        "wildcard, *.apps.lab.org, where certificates allow.",
     )
     use: NetworkUse | None = Field(
         default=None, title="Used from another stack", description="Gateway and issuer that another stack owns."

@@ -12,22 +12,34 @@ if TYPE_CHECKING:
     from components.quantities import Duration
 
 __all__ = [
-    "MissingLabCaKeyError",
+    "CertificateKeyError",
+    "MissingSecretsError",
     "NoGatewayError",
     "NotBuiltError",
+    "OwnClassError",
     "RetiredGatewayError",
     "ShortWebsocketError",
     "UnorderedPartsError",
 ]
 
 
-class MissingLabCaKeyError(ConfigurationError):
-    """Certificates from the lab's own authority, without its key."""
+class CertificateKeyError(ConfigurationError):
+    """A private key that is not the one of the certificate it was given for. The message never repeats it."""
 
-    def __init__(self, config_key: str) -> None:
+    def __init__(self, place: str, config_key: str, why: str) -> None:
         super().__init__(
-            what="certificates of kind lab-ca have no private key to sign with",
-            remedy=f"set it: pulumi config set --secret {config_key} < ca.key",
+            what=f"network.certificates.{place}: the private key under {config_key} {why}",
+            remedy=f"set the key the certificate was made with: pulumi config set --secret {config_key} < tls.key",
+        )
+
+
+class MissingSecretsError(ConfigurationError):
+    """Certificates that need secrets, without a way to them: the component was not told `secret`."""
+
+    def __init__(self, config_keys: tuple[str, ...]) -> None:
+        super().__init__(
+            what=f"certificates need the secrets {', '.join(config_keys)}, and none are given",
+            remedy="pass NetworkingArgs.secret",
         )
 
 
@@ -41,8 +53,19 @@ class NoGatewayError(LookupError):
 class NotBuiltError(ConfigurationError):
     """A kind that exists in the field, and not in this program."""
 
-    def __init__(self, part: str, kind: str, built: tuple[str, ...]) -> None:
-        super().__init__(what=f"{kind} as {part} is not built here", remedy=f"write {' or '.join(built)}")
+    def __init__(self, part: str, kind: str, why: str, built: tuple[str, ...]) -> None:
+        super().__init__(what=f"{kind} as {part} is not built here: {why}", remedy=f"write {' or '.join(built)}")
+
+
+class OwnClassError(ConfigurationError):
+    """A GatewayClass that is another stack's and this stack's own at once."""
+
+    def __init__(self, class_name: str, stack: str) -> None:
+        super().__init__(
+            what=f"network.use.gateway.className: {class_name} is the class that stack {stack} gives a gateway of its "
+            "own, so it would be used twice",
+            remedy="name the class of the stack that owns the gateway, or build one here (network.gateway)",
+        )
 
 
 class RetiredGatewayError(ConfigurationError):
@@ -62,7 +85,7 @@ class ShortWebsocketError(ConfigurationError):
     def __init__(self, idle: Duration, shortest: Duration) -> None:
         super().__init__(
             what=f"websockets idle for {idle} would be cut",
-            remedy=f"write more than {shortest}, such as 8h, so that terminals live",
+            remedy=f"write {shortest} or more, such as 8h, so that terminals live",
         )
 
 

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 
 from components.namespaces.plan import scoped
 
+from .errors import OwnClassError
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from components.addresses import AnyNetwork
+    from components.networks import Networks
 
     from .config import NetworkConfig
 
@@ -21,6 +24,9 @@ API_SERVER_PORT = 6443
 
 GATEWAY_NAME = "lab"
 """Name of the shared Gateway in its namespace."""
+
+GATEWAY_CLASS = "envoy"
+"""Name of its class, which carries the stack's: cluster-scoped, so no two stacks on a cluster may have the same."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,14 +47,16 @@ class GatewayReference:
 class NetworkFacts:
     """The network as other components see it."""
 
-    pods: AnyNetwork
-    services: AnyNetwork
-    hosts: AnyNetwork
+    pods: Networks
+    services: Networks
+    hosts: Networks
     cluster_domain: str
+    management: tuple[AnyNetwork, ...] = ()
+    """Networks of BMCs, switches and power, which no pod may ever reach."""
     api_server_port: int = API_SERVER_PORT
     gateway: GatewayReference | None = None
     issuer: str | None = None
-    """Name of the ClusterIssuer."""
+    """Name of the ClusterIssuer; None where certificates come as files."""
     hostnames: Mapping[str, str] = field(default_factory=dict[str, str])
     """DNS name of each published service."""
 
@@ -64,23 +72,31 @@ def network_facts(config: NetworkConfig, stack: str, api_server_port: int = API_
         Name of the stack; names of cluster-scoped objects carry it.
     api_server_port
         Port of kube-apiserver on the control-plane hosts.
+
+    Raises
+    ------
+    OwnClassError
+        If the gateway used from another stack has the class this one would build.
     """
     gateway, issuer = None, None
     if config.use is not None:
         used = config.use.gateway
+        if used.class_name == scoped(GATEWAY_CLASS, stack):
+            raise OwnClassError(used.class_name, stack)
         gateway = GatewayReference(name=used.name, namespace=used.namespace, class_name=used.class_name)
         issuer = config.use.issuer
     if config.gateway is not None:
         gateway = GatewayReference(
-            name=GATEWAY_NAME, namespace=scoped("gateway", stack), class_name=scoped("envoy", stack)
+            name=GATEWAY_NAME, namespace=scoped("gateway", stack), class_name=scoped(GATEWAY_CLASS, stack)
         )
-    if config.certificates is not None:
+    if config.certificates is not None and config.certificates.kind != "files":
         issuer = scoped("lab", stack)
     return NetworkFacts(
         pods=config.pods,
         services=config.services,
         hosts=config.hosts,
         cluster_domain=config.cluster_domain,
+        management=config.management,
         api_server_port=api_server_port,
         gateway=gateway,
         issuer=issuer,

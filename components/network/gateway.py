@@ -11,16 +11,21 @@ from typing import TYPE_CHECKING
 
 from components.namespaces.flows import ANYWHERE, Direction, Flow, NetworkPeer, PodPeer, Port
 from components.namespaces.plan import GATEWAY_LABEL, NAMESPACE_LABEL, NamespacePlan, PodSecurity, scoped
+from components.networks import family_name
 
+from .certificates_config import AcmeCertificates, FileCertificates, HttpSolver
 from .flows import PROXY_PODS, api_server, dns, to_routed_namespaces, webhook
-from .parts import CustomResourcePlan, NetworkPart, ReleasePlan
+from .gateway_address import address_annotations, address_families
+from .parts import ISSUER_KEY, TLS, CustomResourcePlan, NetworkPart, ReleasePlan, SecretPlan
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     from components.model import Value
 
-    from .config import EnvoyGateway
+    from .certificates_config import Certificates
+    from .config import AddressPool, EnvoyGateway, NetworkConfig
     from .facts import GatewayReference, NetworkFacts
 
 __all__ = [
@@ -46,6 +51,8 @@ HTTPS_PORT = 443
 _API = "gateway.networking.k8s.io/v1"
 _ENVOY_API = "gateway.envoyproxy.io/v1alpha1"
 _CONTROLLER_PODS = {"control-plane": "envoy-gateway"}
+_JOB_PODS = {"app": "certgen"}
+"""Label of the chart's certificate job (gateway-helm, ``certgen.yaml``)."""
 _SOLVER_PODS = {"acme.cert-manager.io/http01-solver": "true"}
 _XDS_PORTS = (18000, 18001, 18002)
 """Ports of the controller that proxies talk to: configuration, rate limits, WebAssembly modules (gateway-helm values,
@@ -79,23 +86,26 @@ def certificate_key(service: str) -> str:
 
 
 def gateway_part(
-    config: EnvoyGateway, facts: NetworkFacts, gateway: GatewayReference, stack: str, *, issuer_key: str | None
+    network: NetworkConfig, config: EnvoyGateway, facts: NetworkFacts, gateway: GatewayReference, stack: str
 ) -> NetworkPart:
     """Return the gateway: controller, class, proxies' shape, Gateway, redirect, timeouts, certificates.
 
     Parameters
     ----------
+    network
+        Network section of the stack file: the pools its address may come from, and where certificates come from.
     config
-        Gateway section of the stack file.
+        Its gateway section.
     facts
         The network, with the host names to publish and the issuer of their certificates.
     gateway
         Names the Gateway goes by.
     stack
         Name of the stack; the controller only serves GatewayClasses that name it.
-    issuer_key
-        Key of the ClusterIssuer; None where another stack owns it.
     """
+    certificates = network.certificates
+    pools = network.load_balancer.pools if network.load_balancer is not None else ()
+    issuer_key = ISSUER_KEY if certificates is not None else None
     controller_name = f"gateway.envoyproxy.io/{stack}"
     return NetworkPart(
         key=GATEWAY_KEY,
@@ -104,7 +114,7 @@ def gateway_part(
             stack=stack,
             pod_security=PodSecurity.BASELINE,
             gateway=gateway.label,
-            flows=_flows(config, facts, gateway),
+            flows=_flows(config, facts, gateway, certificates),
         ),
         releases=(
             ReleasePlan(
@@ -119,17 +129,27 @@ def gateway_part(
             ),
         ),
         resources=(
-            _proxies(config, gateway),
+            _proxies(config, facts, gateway, pools),
             _class(gateway, controller_name),
             _gateway(facts, gateway),
             _redirect(gateway),
             *_timeouts(config, gateway),
-            *_certificates(facts, issuer_key),
+            *(() if isinstance(certificates, FileCertificates) else _certificates(facts, issuer_key)),
         ),
+        secrets=_files(certificates) if isinstance(certificates, FileCertificates) else (),
     )
 
 
-def _proxies(config: EnvoyGateway, gateway: GatewayReference) -> CustomResourcePlan:
+def _files(certificates: FileCertificates) -> tuple[SecretPlan, ...]:
+    return tuple(
+        SecretPlan(name=certificate_key(service), data={"tls.crt": file.chain, "tls.key": file.private_key}, type=TLS)
+        for service, file in sorted(certificates.services.items())
+    )
+
+
+def _proxies(
+    config: EnvoyGateway, facts: NetworkFacts, gateway: GatewayReference, pools: Sequence[AddressPool]
+) -> CustomResourcePlan:
     service: dict[str, Value] = {
         "type": "LoadBalancer",
         # The client's own address reaches the logs, and no proxy forwards for another.
@@ -137,8 +157,8 @@ def _proxies(config: EnvoyGateway, gateway: GatewayReference) -> CustomResourceP
         # MetalLB sends straight to the nodes' proxies: no port is opened on every node.
         "allocateLoadBalancerNodePorts": False,
     }
-    if config.address is not None:
-        service["annotations"] = {"metallb.io/loadBalancerIPs": str(config.address)}
+    if annotations := address_annotations(config, pools):
+        service["annotations"] = annotations
     if config.allowed_sources:
         service["loadBalancerSourceRanges"] = [str(network) for network in config.allowed_sources]
     kubernetes: dict[str, Value] = {
@@ -160,14 +180,22 @@ def _proxies(config: EnvoyGateway, gateway: GatewayReference) -> CustomResourceP
     }
     if config.replicas > 1:
         kubernetes["envoyPDB"] = {"minAvailable": 1}
+    spec: dict[str, Value] = {"provider": {"type": "Kubernetes", "kubernetes": kubernetes}}
+    if facts.services.is_dual:
+        spec["ipFamily"] = _ip_family(address_families(config, pools, facts.services))
     return CustomResourcePlan(
         key="proxies",
         api_version=_ENVOY_API,
         kind="EnvoyProxy",
         name=gateway.name,
-        spec={"provider": {"type": "Kubernetes", "kubernetes": kubernetes}},
+        spec=spec,
         after=(GATEWAY_CHART,),
     )
+
+
+def _ip_family(families: AbstractSet[int]) -> str:
+    """Return the families of the proxies' Service in Envoy Gateway's words (``EnvoyProxy.spec.ipFamily``)."""
+    return "DualStack" if len(families) > 1 else "".join(family_name(version) for version in families)
 
 
 def _class(gateway: GatewayReference, controller_name: str) -> CustomResourcePlan:
@@ -296,14 +324,19 @@ def _certificates(facts: NetworkFacts, issuer_key: str | None) -> list[CustomRes
     ]
 
 
-def _flows(config: EnvoyGateway, facts: NetworkFacts, gateway: GatewayReference) -> tuple[Flow, ...]:
+def _flows(
+    config: EnvoyGateway, facts: NetworkFacts, gateway: GatewayReference, certificates: Certificates | None
+) -> tuple[Flow, ...]:
     listening = tuple(Port(container_port(port)) for port in (HTTP_PORT, HTTPS_PORT))
     sources = tuple(NetworkPeer(network=network) for network in config.allowed_sources) or ANYWHERE
     own = {NAMESPACE_LABEL: gateway.namespace}
     xds = tuple(Port(port) for port in _XDS_PORTS)
     return (
         dns(),
-        api_server(facts, "Controller and certificate job read routes and write Secrets through the API server."),
+        api_server(facts, "The controller reads routes and writes their status.", _CONTROLLER_PODS),
+        api_server(
+            facts, "A job of the chart's writes the controller's certificates.", _JOB_PODS, name="certgen-to-api-server"
+        ),
         webhook(_INJECTOR_PORT, "The API server has the controller tell proxies their zone.", _CONTROLLER_PODS),
         to_routed_namespaces(gateway.label),
         Flow(
@@ -330,6 +363,14 @@ def _flows(config: EnvoyGateway, facts: NetworkFacts, gateway: GatewayReference)
             peers=(PodPeer(labels=PROXY_PODS),),
             ports=xds,
         ),
+        *_challenge_flows(certificates),
+    )
+
+
+def _challenge_flows(certificates: Certificates | None) -> tuple[Flow, ...]:
+    if not isinstance(certificates, AcmeCertificates) or not isinstance(certificates.solver, HttpSolver):
+        return ()
+    return (
         Flow(
             name="challenge-from-proxies",
             reason="The ACME server fetches the answer to its challenge through the proxies.",

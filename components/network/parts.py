@@ -10,8 +10,14 @@ if TYPE_CHECKING:
 
     from components.model import Value
     from components.namespaces.plan import NamespacePlan
+    from components.secrets import SecretRef
 
-__all__ = ["CustomResourcePlan", "NetworkPart", "ReleasePlan"]
+__all__ = ["ISSUER_KEY", "TLS", "CustomResourcePlan", "NetworkPart", "ReleasePlan", "SecretPlan"]
+
+ISSUER_KEY = "issuer"
+"""Key of the ClusterIssuer that services' certificates come from."""
+TLS = "kubernetes.io/tls"
+"""Type of a Secret of a certificate chain (``tls.crt``) and its private key (``tls.key``)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +49,22 @@ class CustomResourcePlan:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SecretPlan:
+    """One Secret of the part's namespace."""
+
+    name: str
+    """Its name; also the suffix of its resource's name in the program."""
+    data: Mapping[str, str | SecretRef]
+    """Text by key: as it is, or the name of the configuration key that holds it."""
+    type: str = "Opaque"
+
+    @property
+    def references(self) -> tuple[SecretRef, ...]:
+        """The configuration keys it takes."""
+        return tuple(text for text in self.data.values() if not isinstance(text, str))
+
+
+@dataclass(frozen=True, kw_only=True)
 class NetworkPart:
     """One part: made in the order of its lists, namespace first."""
 
@@ -50,3 +72,4 @@ class NetworkPart:
     namespace: NamespacePlan
     releases: tuple[ReleasePlan, ...]
     resources: tuple[CustomResourcePlan, ...]
+    secrets: tuple[SecretPlan, ...] = ()

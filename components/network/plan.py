@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, TypeAlias
 from components.standins.plan import HelmOwner
 
 from .calico import calico_part
-from .certificates import ISSUER_KEY, certificates_part
+from .certificates import certificates_part
+from .config import FileCertificates
+from .endpoints import Endpoint, endpoints
 from .errors import UnorderedPartsError
 from .facts import NetworkFacts, network_facts
 from .gateway import GATEWAY_CHART, gateway_part
@@ -16,11 +18,13 @@ from .metallb import metallb_part
 from .parts import CustomResourcePlan, NetworkPart, ReleasePlan
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+
+    from components.secrets import SecretRef
 
     from .config import NetworkConfig
 
-__all__ = ["NetworkPlan", "Step", "network_plan"]
+__all__ = ["NetworkPlan", "Step", "key_of", "network_plan", "secrets"]
 
 Step: TypeAlias = ReleasePlan | CustomResourcePlan
 
@@ -31,6 +35,8 @@ class NetworkPlan:
 
     facts: NetworkFacts
     parts: tuple[NetworkPart, ...]
+    endpoints: Mapping[str, Endpoint]
+    """Published services by name."""
 
     def helm_owners(self) -> dict[str, HelmOwner]:
         """Return the releases by their charts, for stand-ins of a simulated cluster to name."""
@@ -81,7 +87,13 @@ def network_plan(config: NetworkConfig, stack: str, *, api_server_port: int | No
         Port of kube-apiserver on the control-plane hosts; kubeadm's if not given.
     """
     facts = network_facts(config, stack) if api_server_port is None else network_facts(config, stack, api_server_port)
-    return NetworkPlan(facts=facts, parts=tuple(_parts(config, facts, stack)))
+    return NetworkPlan(facts=facts, parts=tuple(_parts(config, facts, stack)), endpoints=endpoints(config))
+
+
+def secrets(config: NetworkConfig) -> tuple[SecretRef, ...]:
+    """Return the secrets the section names and the program reads."""
+    plan = network_plan(config, "")
+    return tuple(reference for part in plan.parts for secret in part.secrets for reference in secret.references)
 
 
 def _parts(config: NetworkConfig, facts: NetworkFacts, stack: str) -> Iterable[NetworkPart]:
@@ -90,8 +102,7 @@ def _parts(config: NetworkConfig, facts: NetworkFacts, stack: str) -> Iterable[N
     if config.load_balancer is not None:
         yield metallb_part(config.load_balancer, facts, stack)
     if config.gateway is not None and facts.gateway is not None:
-        issuer_key = ISSUER_KEY if config.certificates is not None else None
-        yield gateway_part(config.gateway, facts, facts.gateway, stack, issuer_key=issuer_key)
-    if config.certificates is not None:
+        yield gateway_part(config, config.gateway, facts, facts.gateway, stack)
+    if config.certificates is not None and not isinstance(config.certificates, FileCertificates):
         gateway_chart = GATEWAY_CHART if config.gateway is not None else None
         yield certificates_part(config.certificates, facts, stack, gateway_chart=gateway_chart)

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
     from components.addresses import AnyAddress, AnyNetwork
+    from components.networks import Networks
+    from components.problems import Path
 
     from .config import AdoptConfig, NodesConfig
 
@@ -26,7 +28,7 @@ LEAST_ELECTION_HEARTBEATS = 5
 """etcd refuses to start with an election timeout below five heartbeats (etcd, server/embed: config)."""
 
 
-def check(config: NodesConfig, network: AnyNetwork | None, images: Collection[str] | None = None) -> Iterator[Problem]:
+def check(config: NodesConfig, network: Networks | None, images: Collection[str] | None = None) -> Iterator[Problem]:
     """Yield everything that is wrong with the section, paths relative to it.
 
     Parameters
@@ -34,7 +36,7 @@ def check(config: NodesConfig, network: AnyNetwork | None, images: Collection[st
     config
         The section.
     network
-        The hosts' network, ``network.hosts`` of the same stack, or None where the stack does not say.
+        The hosts' networks, ``network.hosts`` of the same stack, or None where the stack does not say.
     images
         Names of the pinned images; None where they are not known, then any name will do.
     """
@@ -59,24 +61,46 @@ def check(config: NodesConfig, network: AnyNetwork | None, images: Collection[st
             )
 
 
-def _check_addresses(config: NodesConfig, network: AnyNetwork | None) -> Iterator[Problem]:
-    owners: dict[AnyAddress, list[tuple[str, ...]]] = defaultdict(list)
+def _check_addresses(config: NodesConfig, network: Networks | None) -> Iterator[Problem]:
+    owners: dict[AnyAddress, list[Path]] = defaultdict(list)
     for name, host in config.hosts.items():
-        owners[host.address].append(("hosts", name))
+        owners[host.address].append(("hosts", name, "address"))
+        if host.second_address is not None:
+            owners[host.second_address].append(("hosts", name, "secondAddress"))
     if config.endpoint is not None:
-        owners[config.endpoint.address].append(("endpoint",))
+        owners[config.endpoint.address].append(("endpoint", "address"))
     for address, paths in owners.items():
-        if network is not None and address not in network:
+        wanted = _network_of(paths[0], network)
+        if wanted is not None and address not in wanted:
             yield Problem(
-                path=(*paths[0], "address"),
-                what=f"{address} lies outside the hosts' network {network}",
+                path=paths[0],
+                what=f"{address} lies outside the hosts' network {wanted}",
                 remedy="correct the address, or network.hosts",
             )
         for path in paths[1:]:
             yield Problem(
-                path=(*path, "address"),
-                what=f"{address} is already the address of {paths[0][-1]}",
+                path=path,
+                what=f"{address} is already the address of {paths[0][-2]}",
                 remedy="give each host, and the endpoint, an address of its own",
+            )
+    if network is not None and not network.is_dual:
+        yield from _second_addresses(config)
+
+
+def _network_of(path: Path, network: Networks | None) -> AnyNetwork | None:
+    """Return the network an address belongs in: the API server advertises hosts' first ones, of the primary family."""
+    if network is None:
+        return None
+    return network.secondary if path[-1] == "secondAddress" else network.primary
+
+
+def _second_addresses(config: NodesConfig) -> Iterator[Problem]:
+    for name, host in config.hosts.items():
+        if host.second_address is not None:
+            yield Problem(
+                path=("hosts", name, "secondAddress"),
+                what=f"{name} has a second address, and the hosts have one network",
+                remedy="write network.hosts with one network per family, or leave the address out",
             )
 
 

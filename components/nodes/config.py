@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from components.addresses import Address, DnsLabel, DnsName, HostKey
+from components.addresses import Address, AnyAddress, DnsLabel, DnsName, HostKey
 from components.errors import ConfigurationError
 from components.labels import LabelKey, LabelValue
 from components.model import Model
@@ -159,6 +159,18 @@ class HostConfig(Model):
     """One machine of the lab. Its key in ``hosts`` is its host name and its node's name."""
 
     address: Address = Field(description="Address in the lab's network, the node's InternalIP.")
+    second_address: Address | None = Field(
+        default=None,
+        description="Its address of the other family, on a dual-stack cluster; the first is of the primary one.",
+    )
+    mtu_bytes: int | None = Field(
+        default=None,
+        ge=1280,
+        le=65_535,
+        title="MTU in bytes",
+        description="Largest packet its interface in the lab's network takes, where that is known; the step that "
+        "prepares a host looks at the interface in any case.",
+    )
     roles: Annotated[tuple[Role, ...], AfterValidator(_distinct_roles)] = Field(
         min_length=1, description="What it does: control-plane, worker, storage."
     )
@@ -189,6 +201,11 @@ class HostConfig(Model):
         default=False,
         description="True once the machine is gone for good: nothing is asked of it any more, and its node is removed.",
     )
+
+    @property
+    def addresses(self) -> tuple[AnyAddress, ...]:
+        """Its addresses in the lab's network, the primary one first."""
+        return (self.address,) if self.second_address is None else (self.address, self.second_address)
 
 
 class EndpointConfig(Model):

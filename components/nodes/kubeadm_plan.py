@@ -238,7 +238,7 @@ def _registration(config: NodesConfig, host: str) -> Mapping[str, object]:
         "taints": [
             {"key": taint.key, "value": taint.value, "effect": taint.effect.value} for taint in node_taints(machine)
         ],
-        "kubeletExtraArgs": _arguments({"node-ip": str(machine.address)}),
+        "kubeletExtraArgs": _arguments({"node-ip": ",".join(str(address) for address in machine.addresses)}),
         "ignorePreflightErrors": ignored,
     }
 

@@ -75,7 +75,7 @@ class Layout:
 
 @dataclass(frozen=True, kw_only=True)
 class Networks:
-    """The two networks inside the cluster, in CIDR notation."""
+    """The networks inside the cluster in CIDR notation, those of two families with a comma between."""
 
     pods: str
     services: str

@@ -147,7 +147,7 @@ class NetworkChangedError(ControlPlaneError):
 
 
 class InvalidNetworkError(ControlPlaneError):
-    """A network is not an IPv4 network in CIDR notation, or is too small."""
+    """A network is not an IPv4 network in CIDR notation, with one of IPv6 after it or not, or is too small."""
 
     def __init__(self, *, which: str, value: str, reason: str) -> None:
         super().__init__(f"The {which} network {value!r} cannot be used: {reason}. Example: 10.96.0.0/12.")

@@ -48,6 +48,8 @@ class SimulatedNode:
     name: str
     address: str | None
     """Shown as InternalIP; None: kwok shows 127.0.0.1."""
+    second_address: str | None = None
+    """Shown as another InternalIP: that of the other family, in dual stack."""
     labels: Mapping[str, str] = field(default_factory=dict[str, str])
     """Beside the hostname, os and arch labels, which every node gets."""
     taints: tuple[NodeTaint, ...] = ()
@@ -211,9 +213,9 @@ def _labels(node: SimulatedNode) -> dict[str, str]:
     return {"kubernetes.io/hostname": node.name, **always, **node.labels}
 
 
-def _addresses(node: SimulatedNode) -> dict[str, str]:
-    internal = {"InternalIP": node.address} if node.address else {}
-    return {**internal, "Hostname": node.name}
+def _addresses(node: SimulatedNode) -> list[tuple[str, str]]:
+    internal = [("InternalIP", address) for address in (node.address, node.second_address) if address]
+    return [*internal, ("Hostname", node.name)]
 
 
 def registration(node: SimulatedNode) -> dict[str, JsonValue]:
@@ -233,7 +235,7 @@ def registration(node: SimulatedNode) -> dict[str, JsonValue]:
             # not follow, the lifecycle controller calls the node NotReady.
             "phase": "Running",
             "conditions": _conditions(),
-            "addresses": [{"type": kind, "address": address} for kind, address in _addresses(node).items()],
+            "addresses": [{"type": kind, "address": address} for kind, address in _addresses(node)],
             # kwok would put its own version here; tools compare the kubelet's with the API server's.
             "nodeInfo": {
                 "architecture": "amd64",
@@ -275,8 +277,9 @@ def _conditions() -> list[JsonValue]:
 
 
 def _create(client: ApiClient, node: SimulatedNode) -> None:
-    if node.taints:
-        # Applied together with the labels, the taints would be ours, and gone with the next apply without them.
+    if node.taints or node.second_address:
+        # Applied together with the labels, the taints would be ours, and gone with the next apply without them. And of
+        # addresses, which are a map by type to the API server, a list with two of a type can be posted, not applied.
         client.request("POST", f"{_NODES}?fieldManager={REGISTRATION_MANAGER}", registration(node))
         _apply_labels(client, node)
         return
@@ -326,10 +329,10 @@ def status_patch(node: SimulatedNode, live: LiveNode) -> dict[str, JsonValue]:
         obsolete: dict[str, JsonValue] = {name: None for name in now if name not in node.capacity}
         if wanted or obsolete:
             patch[part] = {**wanted, **obsolete}
-    shown = {address.type: address.address for address in live.status.addresses}
+    shown = {(address.type, address.address) for address in live.status.addresses}
     addresses = _addresses(node)
-    if any(shown.get(kind) != address for kind, address in addresses.items()):
-        patch["addresses"] = [{"type": kind, "address": address} for kind, address in addresses.items()]
+    if not shown.issuperset(addresses):
+        patch["addresses"] = [{"type": kind, "address": address} for kind, address in addresses]
     return patch
 
 

@@ -102,7 +102,8 @@ class ControlPlane:
     kubeconfig
         Written at every start, mode 0600: administrator of the whole cluster.
     pod_network, service_network
-        IPv4 networks in CIDR notation; fixed with the data.
+        Networks in CIDR notation, IPv4, or of both families with a comma between, IPv4 first: the API server
+        advertises a loopback address of IPv4. Fixed with the data.
     progress
         Told of every step that takes time.
     """
@@ -113,7 +114,7 @@ class ControlPlane:
         self.directory = directory.absolute()
         self.kubeconfig = kubeconfig.absolute()
         self._networks = Networks(pods=pod_network, services=service_network)
-        self._service_address = str(_network("service", service_network)[1])
+        self._service_address = str(_network("service", service_network).network_address + 1)
         _network("pod", pod_network)
         self._progress = progress
         self._layout = Layout(self.directory)
@@ -334,7 +335,8 @@ class ControlPlane:
         server = f"https://{LOOPBACK}:{ports[PortUse.API_SERVER]}"
         for name, user in _KUBECONFIGS.items():
             write_private(self._layout.config / f"{name}.kubeconfig", self._kubeconfig(name, user, server))
-        kwok = kwok_configuration(pod_network=self._networks.pods, port=ports[PortUse.KWOK])
+        # kwok gives a pod one address, of one network.
+        kwok = kwok_configuration(pod_network=str(_network("pod", self._networks.pods)), port=ports[PortUse.KWOK])
         write_private(self._layout.config / "kwok.yaml", kwok.encode())
         self.kubeconfig.parent.mkdir(parents=True, exist_ok=True)
         write_private(self.kubeconfig, self._kubeconfig("admin", f"{self.name}-admin", server))
@@ -372,15 +374,19 @@ class ControlPlane:
                 raise NetworkChangedError(directory=self.directory, which=which, kept=old, wanted=new)
 
 
-def _network(which: str, value: str) -> tuple[ipaddress.IPv4Network, ipaddress.IPv4Address]:
-    """Return an IPv4 network and its first usable address."""
+def _network(which: str, value: str) -> ipaddress.IPv4Network:
+    """Return the IPv4 network of one or two."""
+    first, *others = value.split(",")
     try:
-        network = ipaddress.IPv4Network(value)
+        network = ipaddress.IPv4Network(first)
+        second = [ipaddress.IPv6Network(other) for other in others]
     except ValueError as error:
         raise InvalidNetworkError(which=which, value=value, reason=str(error)) from error
+    if len(second) > 1:
+        raise InvalidNetworkError(which=which, value=value, reason="there is more than one of a family")
     if network.prefixlen > 24:  # noqa: PLR2004 - 256 addresses are few even for a test
         raise InvalidNetworkError(which=which, value=value, reason="it has fewer than 256 addresses (/24)")
-    return network, network.network_address + 1
+    return network
 
 
 def _fingerprint(spec: ComponentSpec) -> str:

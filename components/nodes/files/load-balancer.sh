@@ -25,9 +25,6 @@ undo() {
     want_absent /etc/keepalived/keepalived.conf /etc/haproxy/haproxy.cfg /etc/sysctl.d/90-research-compute-endpoint.conf
 }
 
-# Name of the interface that has an address.
-interface_of() { ip -oneline address show to "$1" | sed -nE '1s/^[0-9]+: ([^ @]+).*$/\1/p'; }
-
 # haproxy listens on the endpoint's address on every host, most of which do not have it at the moment.
 want_foreign_address() {
     local key=net.ipv4.ip_nonlocal_bind

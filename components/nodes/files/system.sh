@@ -1,12 +1,13 @@
 # shellcheck shell=bash
 # The operating system of a host: everything but container runtime and Kubernetes.
 #
-# HOSTNAME_WANTED ADDRESS PACKAGES TIME_CONF TOLERATES_SWAP MODULES SYSCTLS SYSCTL_CONF JOURNALD_CONF APT_PREFERENCES
+# HOSTNAME_WANTED ADDRESS SECOND_ADDRESS MTU_BYTES PACKAGES TIME_CONF TOLERATES_SWAP MODULES SYSCTLS SYSCTL_CONF JOURNALD_CONF APT_PREFERENCES
 # APT_CONF AUTOMATIC_UPDATES HAS_GPU DRIVER_PACKAGES SYSTEM_RAID FIREWALL SSH_NETWORKS4 SSH_NETWORKS6
 
 # Where facts are read; a text composed with other values (the tests') keeps those.
 : "${OS_RELEASE=/etc/os-release}" "${FSTAB=/etc/fstab}" "${SWAPS=/proc/swaps}" "${MDSTAT=/proc/mdstat}"
 : "${SYSCTL_ROOT=/proc/sys}" "${ENVIRONMENTS=/proc}" "${SYSTEMD_RUNS=/run/systemd/system}"
+: "${INTERFACES=/sys/class/net}"
 
 readonly OUR_COMMENT='# research-compute: '
 readonly CHRONY_CONF='/etc/chrony/chrony.conf'
@@ -19,6 +20,7 @@ desired() {
     check_system_raid
     want_file /etc/apt/preferences.d/research-compute.pref 0644 <<<"$APT_PREFERENCES"
     want_packages "${PACKAGES[@]}"
+    check_addresses
     act check_own_way_in
     want_hostname
     want_time
@@ -110,6 +112,26 @@ degraded() {
     done
     printf '%s of %s has only %s: %s; replace the disk, and wait until the array is whole (cat /proc/mdstat)' \
         "$array" "$STEP_HOST" "$count" "${bad[*]:-the other is missing or being rebuilt, there are ${*%%\[*}}"
+}
+
+# --- the interface in the lab's network ------------------------------------------------------------------------------
+
+# The interface that has the node's address takes the packets that the pods' MTU was planned for, and the second address
+# is there: a node without it would join with one family, and a path that is too narrow loses large packets silently.
+check_addresses() {
+    local interface mtu
+    if [[ -n $SECOND_ADDRESS && -z $(interface_of "$SECOND_ADDRESS") ]]; then
+        refuse "no interface of $STEP_HOST has the address $SECOND_ADDRESS (nodes.hosts.$STEP_HOST.secondAddress)"
+    fi
+    if [[ -z $MTU_BYTES ]]; then return 0; fi
+    interface=$(interface_of "$ADDRESS")
+    # Behind address translation no interface has the address; then nobody here can tell.
+    if [[ -z $interface ]]; then return 0; fi
+    mtu=$(cat "$INTERFACES/$interface/mtu")
+    if ((mtu < MTU_BYTES)); then
+        refuse "$interface of $STEP_HOST takes packets of $mtu bytes, and the pods' MTU is planned for $MTU_BYTES \
+(network.cni.hostMtuBytes): raise the one (and that of every switch between), or lower the other"
+    fi
 }
 
 # --- name and time ---------------------------------------------------------------------------------------------------

@@ -30,6 +30,8 @@ def test_the_name_is_the_stacks(tmp_path: Path, directory: str, name: str) -> No
         ("fd00::/64", "10.96.0.0/16", "pod network 'fd00::/64'"),
         ("10.244.0.0/16", "10.96.0.0/25", "fewer than 256"),
         ("pods", "10.96.0.0/16", "pod network 'pods'"),
+        ("fd00::/64,10.244.0.0/16", "10.96.0.0/16", "pod network 'fd00::/64,10.244.0.0/16'"),
+        ("10.244.0.0/16", "10.96.0.0/16,fd00::/112,fd01::/112", "more than one of a family"),
     ],
 )
 def test_a_network_that_is_none_is_refused_at_once(tmp_path: Path, pods: str, services: str, message: str) -> None:

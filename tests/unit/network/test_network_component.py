@@ -9,7 +9,7 @@ import pytest
 
 from components.namespaces.component import PriorityClasses, PriorityClassesArgs
 from components.network.component import Networking, NetworkingArgs
-from components.network.errors import MissingLabCaKeyError
+from components.network.errors import MissingSecretsError
 from components.network.plan import key_of, network_plan
 from components.pins import ChartPin, Pins
 from labctl.graph.errors import GraphError
@@ -20,7 +20,9 @@ from labctl.graph.values import Secret
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from components.model import Value
     from components.network.config import NetworkConfig
+    from components.secrets import SecretRef
     from labctl.graph.goal import Goal
 
 CHARTS = ("crd.projectcalico.org.v1", "tigera-operator", "metallb", "gateway-helm", "cert-manager")
@@ -29,7 +31,13 @@ PINS = Pins.model_construct(
     images={},
 )
 CANARY = "canary-of-the-ca-key"
-LAB_CA = {"kind": "lab-ca", "certificate": "-----BEGIN CERTIFICATE-----\n", "privateKey": {"secret": "labCaKey"}}
+CHAIN = "-----BEGIN CERTIFICATE-----\n"
+ACME: dict[str, Value] = {"kind": "acme", "email": "a@lab.org"}
+LAB_CA: dict[str, Value] = {
+    "kind": "lab-ca",
+    "certificate": "-----BEGIN CERTIFICATE-----\n",
+    "privateKey": {"secret": "labCaKey"},
+}
 
 
 def goals(config: NetworkConfig, key: str | None = None) -> Mapping[str, Goal]:
@@ -43,16 +51,24 @@ def goals(config: NetworkConfig, key: str | None = None) -> Mapping[str, Goal]:
                 config=config,
                 stack="test",
                 pins=PINS,
-                lab_ca_key=None if key is None else pulumi.Output.secret(key),
+                secret=None if key is None else _always(key),
                 custom_resources_after=(first,),
             ),
         )
         pulumi.export("gateway", made.gateway_name)
         pulumi.export("issuer", made.issuer)
+        pulumi.export("endpoints", {name: endpoint.outputs() for name, endpoint in made.endpoints.items()})
 
     graph = record(Program(project="p", stack="test", entry=entry))
-    assert graph.outputs[graph.goals[0].urn]["issuer"] == network_plan(config, "test").facts.issuer
+    outputs, plan = graph.outputs[graph.goals[0].urn], network_plan(config, "test")
+    assert outputs.get("issuer") == plan.facts.issuer
+    assert outputs["endpoints"] == {name: endpoint.outputs() for name, endpoint in plan.endpoints.items()}
     return {goal.name: goal for goal in graph.goals if goal.parent}
+
+
+def _always(key: str) -> Callable[[SecretRef], pulumi.Output[str]]:
+    """Answer every question for a secret with the same one."""
+    return lambda _: pulumi.Output.from_input(key)
 
 
 def before(goal: Goal) -> set[str]:
@@ -121,7 +137,36 @@ def test_the_lab_s_own_authority_stays_a_secret(network: Callable[..., NetworkCo
 def test_without_its_key_the_authority_is_refused(network: Callable[..., NetworkConfig]) -> None:
     with pytest.raises(GraphError, match="labCaKey") as caught:
         goals(network(certificates=LAB_CA))
-    assert isinstance(caught.value.__cause__, MissingLabCaKeyError)
+    assert isinstance(caught.value.__cause__, MissingSecretsError)
+
+
+@pytest.mark.parametrize(
+    ("certificates", "name", "keys"),
+    [
+        (LAB_CA, "lab-ca", {"tls.crt", "tls.key"}),
+        (
+            {"kind": "files", "services": {"hub": {"chain": CHAIN, "privateKey": {"secret": "hubTlsKey"}}}},
+            "hub-tls",
+            {"tls.crt", "tls.key"},
+        ),
+        (
+            {**ACME, "solver": {"kind": "cloudflare", "token": {"secret": "cloudflareToken"}}},
+            "acme-solver",
+            {"token"},
+        ),
+    ],
+)
+def test_no_secret_leaves_its_secret(
+    network: Callable[..., NetworkConfig], certificates: Value, name: str, keys: set[str]
+) -> None:
+    made = goals(network(certificates=certificates), CANARY)
+    secret = made[f"network-{name}"]
+    data = secret.inputs["stringData"]
+    assert isinstance(data, Secret)
+    assert set(cast("Mapping[str, str]", data.value)) == keys
+    assert CANARY in str(data.value)
+    others = "".join(str(goal.inputs) for goal in made.values() if goal is not secret)
+    assert CANARY not in others
 
 
 def test_self_signed_certificates_need_no_secret_of_ours(network: Callable[..., NetworkConfig]) -> None:

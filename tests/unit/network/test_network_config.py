@@ -19,20 +19,31 @@ CERTIFICATE = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"cni": {"kind": "cilium"}}, "cilium as pod network is not built here; write calico"),
-        ({"cni": {"kind": "flannel"}}, "flannel as pod network is not built here; write calico"),
+        (
+            {"cni": {"kind": "cilium"}},
+            "cilium as pod network is not built here: nothing here plans its address pools and tunnels yet; write",
+        ),
+        ({"cni": {"kind": "flannel"}}, "flannel as pod network is not built here: it enforces no network policies"),
         (
             {"loadBalancer": {"kind": "kube-vip", "pools": [{"name": "a", "addresses": ["192.0.2.9/32"]}]}},
-            "kube-vip as load balancer is not built here; write metallb",
+            "kube-vip as load balancer is not built here: keepalived keeps the API server's address",
         ),
         (
             {"loadBalancer": {"announcement": "bgp", "pools": [{"name": "a", "addresses": ["192.0.2.9/32"]}]}},
-            "bgp as announcement is not built here; write layer2",
+            "bgp as announcement is not built here: nothing here plans routers, peers and AS numbers yet; write layer2",
         ),
-        ({"gateway": {"kind": "traefik"}}, "traefik as gateway is not built here; write envoy"),
+        (
+            {"loadBalancer": {"kind": "cilium", "pools": [{"name": "a", "addresses": ["192.0.2.9/32"]}]}},
+            "cilium as load balancer is not built here: it needs Cilium as pod network",
+        ),
+        ({"gateway": {"kind": "traefik"}}, "traefik as gateway is not built here: nothing here plans its entry points"),
         ({"gateway": {"kind": "nginx"}}, "nginx is retired as gateway: ingress-nginx had its last release"),
         ({"gateway": {"kind": "nginx"}}, "write envoy: services are published by HTTPRoutes"),
-        ({"gateway": {"websocketIdle": "5m"}}, "websockets idle for 5m would be cut; write more than 5m"),
+        ({"gateway": {"websocketIdle": "5m"}}, "websockets idle for 5m would be cut; write 1h or more"),
+        ({"gateway": {"websocketIdle": "59m"}}, "websockets idle for 59m would be cut; write 1h or more"),
+        ({"pods": ["10.244.0.0/16", "10.245.0.0/16"]}, "10.244.0.0/16 and 10.245.0.0/16 are both IPv4"),
+        ({"pods": []}, "'an empty list' is not one network or two"),
+        ({"hostnames": {"hub": "*"}}, "is not a DNS name"),
         ({"certificates": {"kind": "acme", "email": "a@b.org", "server": "http://x"}}, "is not an https:// address"),
     ],
 )

@@ -15,13 +15,16 @@ from components.network.errors import NoGatewayError
 from components.network.facts import GatewayReference, NetworkFacts, network_facts
 from components.network.flows import (
     PRIVATE_NETWORKS,
+    Party,
     api_server,
+    between,
     dns,
     from_gateway,
     internet,
+    lab_peer,
     webhook,
-    within_namespace,
 )
+from components.networks import Networks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,9 +32,9 @@ if TYPE_CHECKING:
     from components.network.config import NetworkConfig
 
 FACTS = NetworkFacts(
-    pods=ip_network("10.244.0.0/16"),
-    services=ip_network("10.96.0.0/16"),
-    hosts=ip_network("203.0.113.0/24"),
+    pods=Networks.of("10.244.0.0/16"),
+    services=Networks.of("10.96.0.0/16"),
+    hosts=Networks.of("203.0.113.0/24"),
     cluster_domain="cluster.local",
     gateway=GatewayReference(name="lab", namespace="gateway-prod", class_name="envoy-prod"),
 )
@@ -44,10 +47,16 @@ def test_names_are_looked_up_over_both_transports() -> None:
     )
 
 
-def test_the_api_server_has_two_addresses() -> None:
+def test_the_api_server_has_two_addresses_each_with_its_own_port() -> None:
     flow = api_server(FACTS, "because")
-    assert flow.peers == (NetworkPeer(network=ip_network("10.96.0.1/32")), NetworkPeer(network=FACTS.hosts))
-    assert [port.number for port in flow.ports] == [443, 6443]
+    assert flow.peers == (
+        NetworkPeer(network=ip_network("10.96.0.1/32"), ports=(Port(443),)),
+        NetworkPeer(network=FACTS.hosts.primary, ports=(Port(6443),)),
+    )
+    assert [(peers, ports) for peers, ports in flow.rules()] == [
+        (flow.peers[:1], (Port(443),)),
+        (flow.peers[1:], (Port(6443),)),
+    ]
 
 
 @given(value=st.integers(min_value=0, max_value=2**32 - 1))
@@ -56,22 +65,27 @@ def test_the_internet_is_what_is_nobody_s_own(value: int) -> None:
     (peer,) = internet(FACTS, (443,), "because").peers
     assert isinstance(peer, NetworkPeer)
     allowed = address in peer.network and not any(address in network for network in peer.but_not)
-    own = (*(network for network in PRIVATE_NETWORKS if network.version == 4), FACTS.hosts, FACTS.pods, FACTS.services)
+    own = (
+        *(network for network in PRIVATE_NETWORKS if network.version == 4),
+        *FACTS.hosts,
+        *FACTS.pods,
+        *FACTS.services,
+    )
     assert allowed == (not any(address in network for network in own))
 
 
 def test_the_internet_over_ipv6_denies_only_ipv6() -> None:
     facts = NetworkFacts(
-        pods=ip_network("fd00:1::/56"),
-        services=ip_network("fd00:2::/112"),
-        hosts=ip_network("2001:db8::/64"),
+        pods=Networks.of("fd00:1::/56"),
+        services=Networks.of("fd00:2::/112"),
+        hosts=Networks.of("2001:db8::/64"),
         cluster_domain="cluster.local",
     )
     (peer,) = internet(facts, (443, 80, 443), "because").peers
     assert isinstance(peer, NetworkPeer)
     assert peer.network == ip_network("::/0")
     assert {network.version for network in peer.but_not} == {6}
-    assert facts.hosts in peer.but_not
+    assert facts.hosts.primary in peer.but_not
     assert [port.number for port in internet(facts, (443, 80, 443), "because").ports] == [80, 443]
 
 
@@ -90,11 +104,31 @@ def test_a_webhook_is_reached_from_addresses_nobody_can_name() -> None:
     assert (flow.peers, flow.ports, flow.pods) == ((), (Port(9443),), {"app": "x"})
 
 
-def test_within_a_namespace_both_ends_are_opened() -> None:
-    first, second = within_namespace("because", pods={"app": "hub"}, ports=(Port(8081),))
-    assert (first.pods, first.peers) == ({"app": "hub"}, (PodPeer(),))
-    assert (second.pods, second.peers) == ({}, (PodPeer(labels={"app": "hub"}),))
-    assert first.ports == second.ports == (Port(8081),)
+def test_between_parties_both_ends_are_opened_and_nothing_else() -> None:
+    hub, proxy = Party(key="hub", labels={"app": "hub"}), Party(key="proxy", labels={"app": "proxy"})
+    out, into = between(hub, proxy, 8001, "because")
+    assert (out.name, out.pods, out.peers) == ("hub-to-proxy", {"app": "hub"}, (PodPeer(labels={"app": "proxy"}),))
+    assert (into.name, into.pods, into.peers) == ("proxy-from-hub", {"app": "proxy"}, (PodPeer(labels={"app": "hub"}),))
+    assert out.ports == into.ports == (Port(8001),)
+
+
+def test_a_network_of_the_lab_is_opened_without_what_of_the_cluster_lies_in_it() -> None:
+    facts = replace(FACTS, management=(ip_network("10.250.0.0/24"), ip_network("172.16.0.0/16")))
+    peer = lab_peer(facts, ip_network("10.0.0.0/8"))
+    assert [str(network) for network in peer.but_not] == ["10.244.0.0/16", "10.250.0.0/24", "10.96.0.0/16"]
+    assert lab_peer(facts, ip_network("198.51.100.0/28")).but_not == ()
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["169.254.169.254", "192.0.0.192", "100.100.100.200", "168.63.129.16", "fd00:ec2::254", "fe80::a9fe:a9fe"],
+)
+def test_metadata_addresses_are_never_the_internet(address: str) -> None:
+    found = ip_address(address)
+    facts = replace(FACTS, pods=Networks.of("10.244.0.0/16", "fd00:244::/56"))
+    for peer in internet(facts, (80,), "because").peers:
+        assert isinstance(peer, NetworkPeer)
+        assert found not in peer.network or any(found in network for network in peer.but_not)
 
 
 def test_facts_follow_from_the_section(network: Callable[..., NetworkConfig]) -> None:

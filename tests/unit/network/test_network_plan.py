@@ -12,10 +12,10 @@ import pytest
 from components.namespaces.plan import PodSecurity
 from components.network.calico import block_count, pod_mtu_bytes
 from components.network.config import Encapsulation
-from components.network.errors import UnorderedPartsError
+from components.network.errors import OwnClassError, UnorderedPartsError
 from components.network.gateway import container_port
 from components.network.parts import CustomResourcePlan, ReleasePlan
-from components.network.plan import NetworkPlan, key_of, network_plan
+from components.network.plan import NetworkPlan, key_of, network_plan, secrets
 from components.quantities import Duration
 
 if TYPE_CHECKING:
@@ -99,6 +99,17 @@ def test_a_gateway_of_another_stack_is_named_and_not_made(network: Callable[...,
     assert plan.facts.issuer == "lab-prod"
 
 
+def test_a_class_is_not_used_twice(network: Callable[..., NetworkConfig]) -> None:
+    use: Mapping[str, Value] = {
+        "gateway": {"name": "lab", "namespace": "gateway-prod", "className": "envoy-next"},
+        "issuer": "lab-prod",
+    }
+    section = network(cni=None, loadBalancer=None, gateway=None, certificates=None, use=use)
+    with pytest.raises(OwnClassError, match="envoy-next is the class that stack next gives a gateway of its own"):
+        network_plan(section, "next")
+    assert network_plan(section, "test").facts.gateway is not None
+
+
 def test_two_stacks_on_one_cluster_share_no_cluster_scoped_name(network: Callable[..., NetworkConfig]) -> None:
     """But for Calico's: a cluster has one pod network, and one of the stacks owns it."""
 
@@ -112,16 +123,19 @@ def test_two_stacks_on_one_cluster_share_no_cluster_scoped_name(network: Callabl
 
 
 @pytest.mark.parametrize(
-    ("encapsulation", "version", "mtu"),
+    ("encapsulation", "families", "mtu"),
     [
-        (Encapsulation.VXLAN, 4, 1450),
-        (Encapsulation.VXLAN_CROSS_SUBNET, 4, 1450),
-        (Encapsulation.VXLAN, 6, 1430),
-        (Encapsulation.NONE, 4, 1500),
+        (Encapsulation.VXLAN, (4,), 1450),
+        (Encapsulation.VXLAN_CROSS_SUBNET, (4,), 1450),
+        (Encapsulation.VXLAN, (6, 4), 1430),
+        (Encapsulation.VXLAN, (4, 6), 1430),
+        (Encapsulation.NONE, (4, 6), 1500),
     ],
 )
-def test_a_pod_s_packet_fits_into_the_hosts_frame(encapsulation: Encapsulation, version: int, mtu: int) -> None:
-    assert pod_mtu_bytes(1500, encapsulation, version) == mtu
+def test_a_pod_s_packet_fits_into_the_hosts_frame(
+    encapsulation: Encapsulation, families: tuple[int, ...], mtu: int
+) -> None:
+    assert pod_mtu_bytes(1500, encapsulation, families) == mtu
 
 
 @pytest.mark.parametrize(
@@ -152,6 +166,26 @@ def test_the_installation_says_the_address_plan(network: Callable[..., NetworkCo
     assert at(spec, "calicoNetwork", "nodeAddressAutodetectionV4", "cidrs") == ["192.0.2.0/24"]
     routed = resources(network_plan(network(cni={"encapsulation": "None"}), "prod"))["installation"].spec
     assert at(routed, "calicoNetwork", "bgp") == "Enabled"
+
+
+def test_each_family_has_a_pool_and_a_way_of_its_own(dual_stack: Callable[..., NetworkConfig]) -> None:
+    cni: Mapping[str, Value] = {"blockSize": {"ipv6": 120}}
+    spec = resources(network_plan(dual_stack(cni=cni), "prod"))["installation"].spec
+    pools = cast("list[Mapping[str, object]]", at(spec, "calicoNetwork", "ipPools"))
+    assert [(pool["name"], pool["cidr"], pool["blockSize"]) for pool in pools] == [
+        ("default-ipv4-ippool", "10.244.0.0/16", 26),
+        ("default-ipv6-ippool", "fd00:10:244::/56", 120),
+    ]
+    assert at(spec, "calicoNetwork", "mtu") == 1430
+    assert at(spec, "calicoNetwork", "nodeAddressAutodetectionV4", "cidrs") == ["192.0.2.0/24"]
+    assert at(spec, "calicoNetwork", "nodeAddressAutodetectionV6", "cidrs") == ["2001:db8:1::/64"]
+    assert at(spec, "serviceCIDRs") == ["10.96.0.0/16", "fd00:10:96::/112"]
+
+
+def test_pods_of_one_family_on_hosts_of_both_use_one_way(network: Callable[..., NetworkConfig]) -> None:
+    spec = resources(network_plan(network(hosts=["192.0.2.0/24", "2001:db8:1::/64"]), "prod"))["installation"].spec
+    assert "nodeAddressAutodetectionV6" not in cast("Mapping[str, object]", at(spec, "calicoNetwork"))
+    assert at(spec, "calicoNetwork", "mtu") == 1450
 
 
 def test_the_operator_makes_nothing_behind_the_program_s_back(network: Callable[..., NetworkConfig]) -> None:
@@ -246,6 +280,20 @@ def test_issuers_by_kind(
     assert at(releases(plan)["cert-manager"].values, "config", "gatewayAPI", "enabled") is acme
     names = {flow.name for flow in part.namespace.flows}
     assert ({"to-internet", "to-own-challenge"} <= names) is acme
+
+
+def test_files_need_no_cert_manager(network: Callable[..., NetworkConfig]) -> None:
+    file: Value = {"chain": "-----BEGIN CERTIFICATE-----\n", "privateKey": {"secret": "hubTlsKey"}}
+    config = network(certificates={"kind": "files", "services": {"hub": file}})
+    plan = network_plan(config, "prod")
+    assert "cert-manager" not in releases(plan)
+    assert not any(step.kind in {"Certificate", "ClusterIssuer"} for step in resources(plan).values())
+    (secret,) = (secret for part in plan.parts for secret in part.secrets)
+    assert (secret.name, secret.type) == ("hub-tls", "kubernetes.io/tls")
+    listener = at(resources(plan)["gateway"].spec, "listeners", 1)
+    assert at(listener, "tls", "certificateRefs", 0, "name") == secret.name
+    assert plan.facts.issuer is None
+    assert [reference.secret for reference in secrets(config)] == ["hubTlsKey"]
 
 
 def test_an_acme_answer_is_given_through_the_plain_listener(network: Callable[..., NetworkConfig]) -> None:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_network
-
+from components.networks import Networks
 from components.nodes.config import NodesConfig
 from components.nodes.settings import ClusterSettings
 from components.pins import Pins
@@ -52,9 +51,9 @@ def cluster(
     """Return what hosts are bootstrapped into."""
     return ClusterSettings(
         name="lab",
-        hosts=ip_network("10.0.0.0/24"),
-        pods=ip_network(pods),
-        services=ip_network("10.96.0.0/16"),
+        hosts=Networks.of("10.0.0.0/24"),
+        pods=Networks.of(pods),
+        services=Networks.of("10.96.0.0/16"),
         domain="cluster.local",
         pins=pins(containerd),
         has_host_driver=has_host_driver,

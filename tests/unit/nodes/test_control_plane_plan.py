@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_network
 from typing import TYPE_CHECKING, cast
 
 import pytest
 import yaml
 
+from components.networks import Networks
 from components.nodes.api_server_plan import audit_policy, authentication_configuration
 from components.nodes.config import NodesConfig
 from components.nodes.control_plane_config import AuditLevel, OidcConfig
@@ -51,9 +51,9 @@ def one(**more: object) -> NodesConfig:
 def settings() -> ClusterSettings:
     return ClusterSettings(
         name="lab",
-        hosts=ip_network("192.0.2.0/24"),
-        pods=ip_network("10.244.0.0/16"),
-        services=ip_network("10.96.0.0/16"),
+        hosts=Networks.of("192.0.2.0/24"),
+        pods=Networks.of("10.244.0.0/16"),
+        services=Networks.of("10.96.0.0/16"),
         domain="cluster.local",
         pins=load_pins(EnvironmentName.TEST),
     )

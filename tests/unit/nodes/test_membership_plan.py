@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from graphlib import TopologicalSorter
-from ipaddress import ip_network
 from itertools import permutations
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from components.networks import Networks
 from components.nodes.config import NodesConfig
 from components.nodes.control_plane_plan import cluster_steps, control_plane_steps, load_balancer_steps
 from components.nodes.membership_plan import helper, join_steps, member_steps, request_steps
@@ -43,9 +43,9 @@ def lab(planes: int = 3, workers: int = 2, **more: object) -> NodesConfig:
 def all_steps(config: NodesConfig) -> dict[tuple[str, str | None], Step]:
     cluster = ClusterSettings(
         name="lab",
-        hosts=ip_network("10.0.0.0/16"),
-        pods=ip_network("10.244.0.0/16"),
-        services=ip_network("10.96.0.0/16"),
+        hosts=Networks.of("10.0.0.0/16"),
+        pods=Networks.of("10.244.0.0/16"),
+        services=Networks.of("10.96.0.0/16"),
         domain="cluster.local",
         pins=load_pins(EnvironmentName.TEST),
     )

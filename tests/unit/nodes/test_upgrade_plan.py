@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from random import Random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from components.networks import Networks
 from components.nodes.config import NodesConfig
 from components.nodes.plan import control_planes
 from components.nodes.settings import ClusterSettings
@@ -19,9 +20,9 @@ from stacks.pins import load_pins
 HARDWARE = {"cpus": 8, "memory": "32Gi", "ephemeralStorage": "200G"}
 SETTINGS = ClusterSettings(
     name="lab",
-    hosts=ip_network("192.0.2.0/24"),
-    pods=ip_network("10.244.0.0/16"),
-    services=ip_network("10.96.0.0/16"),
+    hosts=Networks.of("192.0.2.0/24"),
+    pods=Networks.of("10.244.0.0/16"),
+    services=Networks.of("10.96.0.0/16"),
     domain="cluster.local",
     pins=load_pins(EnvironmentName.TEST),
 )
