@@ -23,6 +23,7 @@ from .slices import Slice
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from components.network.facts import NetworkFacts
     from components.pins import Pins
 
     from .config import GpuConfig
@@ -45,6 +46,8 @@ class GpuOperatorArgs:
     """GPUs of every host by host name, which is its node's name; None for a host without."""
     pins: Pins
     stack: str
+    network: NetworkFacts | None = None
+    """The network as plain data, for flows; None where the stack plans no addresses."""
 
 
 class GpuOperator(pulumi.ComponentResource):
@@ -71,7 +74,8 @@ class GpuOperator(pulumi.ComponentResource):
 
     def _create(self, name: str, args: GpuOperatorArgs) -> None:
         planned, child = plan(args.config, args.hosts), pulumi.ResourceOptions(parent=self)
-        namespace = LabNamespace(f"{name}-namespace", LabNamespaceArgs(plan=namespace_plan(args.stack)), opts=child)
+        planned_namespace = namespace_plan(args.stack, args.network)
+        namespace = LabNamespace(f"{name}-namespace", LabNamespaceArgs(plan=planned_namespace), opts=child)
         maps = [
             self._config_map(f"{name}-mig-layouts", planned.mig_layouts, namespace.name),
             self._config_map(f"{name}-sharing", planned.sharing, namespace.name),

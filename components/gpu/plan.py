@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING
 
 from components.namespaces.flows import ANYWHERE, Direction, Flow
 from components.namespaces.plan import NamespacePlan, PodSecurity, scoped
+from components.network.flows import api_server, dns, internet
 
 from .checks import check, check_models
 from .config import DriverSource, GpuConfig, GpuGroupConfig, MigSlicing, TimeSlicing
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from components.model import Value
+    from components.network.facts import NetworkFacts
 
     from .models import GpuModel, HostGpus
 
@@ -64,6 +66,10 @@ MIG_CONFIG_LABEL = "nvidia.com/mig.config"
 """Node label the MIG manager acts on: the entry of its configuration to apply (NVIDIA/mig-parted)."""
 PLUGIN_CONFIG_LABEL = "nvidia.com/device-plugin.config"
 """Node label the device plugin acts on: the entry of its configuration to apply (NVIDIA/k8s-device-plugin)."""
+DRIVER_PODS = {"app.kubernetes.io/component": "nvidia-driver"}
+"""Label of the driver's pods (gpu-operator, ``assets/state-driver/0500_daemonset.yaml``)."""
+PACKAGE_PORTS = (80, 443)
+"""Where distributions' mirrors answer: HTTP and HTTPS (IANA)."""
 UNCUT = "all-disabled"
 """Entry for GPUs in one piece; the operator's own default, and the only one its ClusterPolicy accepts as default."""
 EXCLUSIVE = "exclusive"
@@ -114,20 +120,29 @@ def plan(config: GpuConfig, hosts: Mapping[str, HostGpus | None]) -> GpuPlan:
     )
 
 
-def namespace_plan(stack: str) -> NamespacePlan:
-    """Return the operator's namespace: privileged, for its containers load kernel modules and edit the runtime."""
+def namespace_plan(stack: str, network: NetworkFacts | None = None) -> NamespacePlan:
+    """Return the operator's namespace: privileged, for its containers load kernel modules and edit the runtime.
+
+    Parameters
+    ----------
+    stack
+        Name of the stack.
+    network
+        The stack's network; without an address plan nothing can be named, and everything may be reached.
+    """
+    if network is None:
+        reason = "Operands talk to the API server, and driver containers fetch kernel headers from mirrors."
+        flows: tuple[Flow, ...] = (
+            Flow(name="operator-egress", reason=reason, direction=Direction.EGRESS, peers=ANYWHERE),
+        )
+    else:
+        flows = (
+            dns(),
+            api_server(network, "Operator and operands watch nodes and label them."),
+            internet(network, PACKAGE_PORTS, "Driver containers fetch kernel headers from mirrors.", DRIVER_PODS),
+        )
     return NamespacePlan(
-        name=scoped("gpu-operator", stack),
-        stack=stack,
-        pod_security=PodSecurity.PRIVILEGED,
-        flows=(
-            Flow(
-                name="operator-egress",
-                reason="Operands talk to the API server; driver containers fetch kernel headers from mirrors.",
-                direction=Direction.EGRESS,
-                peers=ANYWHERE,
-            ),
-        ),
+        name=scoped("gpu-operator", stack), stack=stack, pod_security=PodSecurity.PRIVILEGED, flows=flows
     )
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from components.addresses import DnsName
+from components.addresses import Cidr, DnsName
 from components.model import Model
 from components.secrets import SecretRef
 
@@ -121,6 +121,11 @@ class OidcAuthentication(_WithGroups):
         default="preferred_username", description="Claim that names the user to the hub and to other users."
     )
     login_service: str = Field(default="the lab's account", description="What the sign-in button names.")
+    networks: tuple[Cidr, ...] = Field(
+        default=(),
+        description="Networks with the provider's servers, where their addresses are private; the hub reaches only "
+        "these then. Without any, the provider is on the internet.",
+    )
 
 
 class DummyAuthentication(Model):

@@ -6,6 +6,8 @@ from collections import Counter
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+from components.addresses import AddressRange
+from components.network.flows import METADATA_NETWORKS
 from components.problems import Problem
 
 from .authentication import DummyAuthentication
@@ -15,12 +17,16 @@ from .profiles import matching_slices
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
+    from components.addresses import AnyNetwork
     from components.gpu.slices import Slice
+    from components.network.facts import NetworkFacts
     from components.problems import Path
 
     from .config import HubConfig, ProfileConfig
 
-__all__ = ["check"]
+__all__ = ["check", "check_networks"]
+
+_HOST_NETWORK = "hosts' network"
 
 
 def check(
@@ -65,6 +71,49 @@ def check(
             )
         yield from _limits(config, profile, (*path, "resources", "limit"))
         yield from _gpu(profile, slices, (*path, "gpu"))
+
+
+def check_networks(config: HubConfig, network: NetworkFacts) -> Iterator[Problem]:
+    """Yield what of the section opens to notebooks that stays closed to them; paths within the section.
+
+    Parameters
+    ----------
+    config
+        The section.
+    network
+        The stack's network.
+    """
+    for index, rule in enumerate(config.network.allow):
+        for place, opened in enumerate(rule.networks):
+            for what, closed in _closed_networks(network):
+                if opened.version == closed.version and AddressRange.of(opened).within(closed):
+                    yield Problem(
+                        path=("network", "allow", index, "networks", place),
+                        what=f"{opened} is of the {what} {closed}, which no notebook ever reaches",
+                        remedy="give servers for notebooks addresses outside it",
+                    )
+    proxy = config.network.proxy
+    for what, closed in _closed_networks(network):
+        # A proxy on one of the hosts' addresses is a machine of the lab like another; one port of it is opened.
+        if proxy is not None and proxy.address in closed and what != _HOST_NETWORK:
+            yield Problem(
+                path=("network", "proxy", "address"),
+                what=f"{proxy.address} is of the {what} {closed}, which no notebook ever reaches",
+                remedy="write the address of a proxy on a machine of the lab",
+            )
+
+
+def _closed_networks(network: NetworkFacts) -> Iterator[tuple[str, AnyNetwork]]:
+    named = {
+        "pod network": network.pods,
+        "service network": network.services,
+        _HOST_NETWORK: network.hosts,
+        "management network": network.management,
+        "metadata addresses": METADATA_NETWORKS,
+    }
+    for what, networks in named.items():
+        for closed in networks:
+            yield what, closed
 
 
 def _sign_in(config: HubConfig, *, hostname: str | None, is_simulated: bool) -> Iterator[Problem]:

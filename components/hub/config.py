@@ -1,17 +1,19 @@
 """Hub section of ``Pulumi.<stack>.yaml``: sign-in, profiles, homes, culling and outgoing network."""
 
 from enum import StrEnum
+from ipaddress import ip_network
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from components.addresses import Cidr, DnsLabel
+from components.addresses import Address, AnyNetwork, Cidr, DnsLabel
 from components.gpu.models import GpuModelName
 from components.model import Model
+from components.networks import IPV6
 from components.quantities import Duration, Millicores, Size
 
 from .authentication import Authentication
-from .errors import CullingIntervalError, GuaranteeAboveLimitError
+from .errors import CullingIntervalError, GuaranteeAboveLimitError, WebProxyError
 
 __all__ = [
     "CullingConfig",
@@ -28,6 +30,7 @@ __all__ = [
     "ResourceAmounts",
     "ResourcePolicy",
     "ServersConfig",
+    "WebProxy",
 ]
 
 
@@ -57,6 +60,8 @@ class Internet(StrEnum):
     """HTTP, HTTPS and SSH to public addresses: packages, data, git."""
     ALL = "all"
     """Any port of any public address."""
+    PROXY = "proxy"
+    """The lab's web proxy alone, which says what lies beyond it."""
 
 
 class ResourceAmounts(Model):
@@ -144,11 +149,45 @@ class EgressRule(Model):
     ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = Field(min_length=1, description="TCP ports.")
 
 
+class WebProxy(Model):
+    """A proxy of the lab's for HTTP and, by CONNECT, HTTPS."""
+
+    address: Address = Field(description="Its address; a name could not be told to a network policy.")
+    port: int = Field(ge=1, le=65535, description="Its TCP port, such as 3128.")
+
+    @property
+    def network(self) -> AnyNetwork:
+        """The network of its address alone."""
+        return ip_network(self.address)
+
+    @property
+    def url(self) -> str:
+        """What programs are told."""
+        host = f"[{self.address}]" if self.address.version == IPV6 else str(self.address)
+        return f"http://{host}:{self.port}"
+
+
 class NetworkAccess(Model):
     """Outgoing connections of user servers; private addresses stay closed unless a rule opens them."""
 
-    internet: Internet = Field(default=Internet.WEB, description="How far they reach beyond the cluster.")
+    internet: Internet = Field(
+        default=Internet.WEB,
+        description="How far they reach beyond the cluster: `none`, `web` (HTTP, HTTPS, SSH), `all` ports, or only "
+        "the lab's `proxy`.",
+    )
+    proxy: WebProxy | None = Field(
+        default=None,
+        title="Web proxy",
+        description="With `internet: proxy`, what servers reach instead of the internet; their programs are told by "
+        "HTTPS_PROXY and NO_PROXY.",
+    )
     allow: tuple[EgressRule, ...] = Field(default=(), description="Servers of the lab they may reach besides.")
+
+    @model_validator(mode="after")
+    def _proxy_is_there_when_wanted(self) -> Self:
+        if (self.internet is Internet.PROXY) != (self.proxy is not None):
+            raise WebProxyError(is_wanted=self.internet is Internet.PROXY)
+        return self
 
 
 class DatabaseConfig(Model):

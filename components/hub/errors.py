@@ -10,6 +10,7 @@ __all__ = [
     "NobodyAllowedError",
     "ProviderFilterError",
     "UnofferedSliceError",
+    "WebProxyError",
 ]
 
 
@@ -75,3 +76,17 @@ class MissingClientSecretError(LookupError):
             "hub.authentication.clientSecret: its configuration key has no value; "
             "set it by pulumi config set --secret KEY"
         )
+
+
+class WebProxyError(ConfigurationError):
+    """A web proxy that is wanted and not named, or named and not wanted."""
+
+    def __init__(self, *, is_wanted: bool) -> None:
+        if is_wanted:
+            super().__init__(
+                what="internet: proxy, but no proxy is named", remedy="add proxy: {address: 192.0.2.30, port: 3128}"
+            )
+        else:
+            super().__init__(
+                what="a proxy is named, but servers are not sent to it", remedy="set internet: proxy, or drop proxy"
+            )

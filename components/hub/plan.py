@@ -3,6 +3,7 @@
 Pure. Signatures for the caller::
 
     check(config, *, slices, images, hostname, is_simulated) -> Iterator[Problem]     paths within the hub section
+    check_networks(config, network) -> Iterator[Problem]                              the same
     namespace_plan(config, network, stack) -> NamespacePlan
     hub_values(config, facts) -> {top-level key: values}
 
@@ -20,35 +21,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from components.namespaces.flows import Direction, Flow, NetworkPeer, Port
 from components.namespaces.plan import NamespacePlan, PodSecurity, scoped
-from components.network.flows import api_server, dns, from_gateway, internet
 
-from .checks import check
-from .config import HubConfig, Internet
+from .checks import check, check_networks
+from .flows import hub_flows
 from .values import hub_values
 
 if TYPE_CHECKING:
     from components.network.facts import NetworkFacts
 
-__all__ = ["check", "hub_values", "namespace_plan"]
+    from .config import HubConfig
 
-PROXY_PORT = 8000
-"""Port of the hub's proxy in its pod (the chart's ``proxy/deployment.yaml``)."""
-PROXY_PODS = {"app.kubernetes.io/name": "jupyterhub", "app.kubernetes.io/component": "proxy"}
-"""Labels of the proxy's pod (the chart's ``jupyterhub.matchLabelsLegacyAndModern``)."""
-SERVER_PODS = {"app.kubernetes.io/component": "singleuser-server"}
-"""Label of users' servers (KubeSpawner's ``component_label``)."""
-PULLER_PODS = {"app.kubernetes.io/component": "image-puller"}
-"""Label of the pods that pull images ahead of time (the chart's templates in ``image-puller/``)."""
-WEB_PORTS = (22, 80, 443)
-"""SSH for git, HTTP and HTTPS (IANA)."""
+__all__ = ["check", "check_networks", "hub_values", "namespace_plan"]
 
 
 def namespace_plan(config: HubConfig, network: NetworkFacts, stack: str) -> NamespacePlan:
-    """Return the hub's namespace: restricted, closed but for the gateway's way in and what servers may reach.
-
-    What hub, proxy and servers need among themselves the chart's own policies allow.
+    """Return the hub's namespace: restricted, closed but for the flows of `components.hub.flows`.
 
     Parameters
     ----------
@@ -59,36 +47,10 @@ def namespace_plan(config: HubConfig, network: NetworkFacts, stack: str) -> Name
     stack
         Name of the stack.
     """
-    reason = "The release waits for images to be pulled everywhere, and asks the API server about it."
-    flows = [dns(), api_server(network, reason, PULLER_PODS), *_server_flows(config, network)]
-    if network.gateway is not None:
-        reason = "People come in through the gateway."
-        flows.append(from_gateway(network, PROXY_PORT, reason, PROXY_PODS))
     return NamespacePlan(
         name=scoped("hub", stack),
         stack=stack,
         pod_security=PodSecurity.RESTRICTED,
         gateway=None if network.gateway is None else network.gateway.label,
-        flows=tuple(flows),
+        flows=hub_flows(config, network),
     )
-
-
-def _server_flows(config: HubConfig, network: NetworkFacts) -> list[Flow]:
-    flows: list[Flow] = []
-    access = config.network
-    if access.internet is not Internet.NONE:
-        ports = WEB_PORTS if access.internet is Internet.WEB else ()
-        reason = "Notebooks fetch packages, data and repositories."
-        flows.append(internet(network, ports, reason, SERVER_PODS, name="servers-to-internet"))
-    flows.extend(
-        Flow(
-            name=f"servers-to-{rule.name}",
-            reason=f"The stack file lets notebooks reach {rule.name}.",
-            direction=Direction.EGRESS,
-            pods=SERVER_PODS,
-            peers=tuple(NetworkPeer(network=allowed) for allowed in rule.networks),
-            ports=tuple(Port(number) for number in rule.ports),
-        )
-        for rule in access.allow
-    )
-    return flows

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, assert_never
+from urllib.parse import urlsplit
 
 from .authentication import (
     Auth0Authentication,
@@ -20,10 +21,14 @@ if TYPE_CHECKING:
 
     from .authentication import Authentication
 
-__all__ = ["CLIENT_SECRET_VARIABLE", "AccountKey", "account_key", "authenticator_config"]
+__all__ = ["CLIENT_SECRET_VARIABLE", "AccountKey", "account_key", "authenticator_config", "provider_ports"]
 
 CLIENT_SECRET_VARIABLE = "OAUTH_CLIENT_SECRET"  # noqa: S105 - the variable's name
 """Environment variable every OAuthenticator falls back to for its client secret (oauthenticator 17, ``oauth2.py``)."""
+
+
+HTTPS_PORT = 443
+"""Port of an https address that names none (RFC 9110, 4.2.2)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +104,14 @@ def authenticator_config(authentication: Authentication, hostname: str) -> Mappi
             return _sections("generic-oauth", "GenericOAuthenticator", common | own)
         case _:
             assert_never(authentication)
+
+
+def provider_ports(authentication: Authentication) -> tuple[int, ...]:
+    """Return the TCP ports at which the hub itself calls the identity provider, in order; browsers go on their own."""
+    if isinstance(authentication, OidcAuthentication):
+        addresses = (authentication.token_url, authentication.userinfo_url)
+        return tuple(sorted({urlsplit(address).port or HTTPS_PORT for address in addresses}))
+    return (HTTPS_PORT,)
 
 
 def _sections(kind: str, section: str, settings: Mapping[str, Value]) -> Mapping[str, Mapping[str, Value]]:

@@ -6,7 +6,7 @@ Children of a `LabNamespace`: ``<name>`` Namespace, ``<name>-quota`` ResourceQuo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import pulumi
@@ -30,7 +30,7 @@ from pulumi_kubernetes.networking.v1 import (
 )
 from pulumi_kubernetes.scheduling.v1 import PriorityClass
 
-from .flows import Direction, Flow, NetworkPeer, Peer, PolicyPlan
+from .flows import Direction, NetworkPeer, Peer, PolicyPlan, Port
 from .plan import REASON_ANNOTATION, STACK_LABEL, NamespacePlan, namespace_labels, priority_classes
 
 __all__ = ["LabNamespace", "LabNamespaceArgs", "PriorityClasses", "PriorityClassesArgs"]
@@ -130,16 +130,21 @@ def _policy_spec(policy: PolicyPlan) -> NetworkPolicySpecArgs:
     flow = policy.allows
     if flow is None:
         return NetworkPolicySpecArgs(pod_selector=selector, policy_types=types)
-    peers, ports = [_peer(peer) for peer in flow.peers], _ports(flow)
     if flow.direction is Direction.INGRESS:
-        ingress = NetworkPolicyIngressRuleArgs(from_=peers or None, ports=ports)
-        return NetworkPolicySpecArgs(pod_selector=selector, policy_types=types, ingress=[ingress])
-    egress = NetworkPolicyEgressRuleArgs(to=peers or None, ports=ports)
-    return NetworkPolicySpecArgs(pod_selector=selector, policy_types=types, egress=[egress])
+        ingress = [
+            NetworkPolicyIngressRuleArgs(from_=_peers(peers), ports=_ports(ports)) for peers, ports in flow.rules()
+        ]
+        return NetworkPolicySpecArgs(pod_selector=selector, policy_types=types, ingress=ingress)
+    egress = [NetworkPolicyEgressRuleArgs(to=_peers(peers), ports=_ports(ports)) for peers, ports in flow.rules()]
+    return NetworkPolicySpecArgs(pod_selector=selector, policy_types=types, egress=egress)
 
 
-def _ports(flow: Flow) -> list[NetworkPolicyPortArgs] | None:
-    return [NetworkPolicyPortArgs(port=port.number, protocol=str(port.protocol)) for port in flow.ports] or None
+def _peers(peers: Sequence[Peer]) -> list[NetworkPolicyPeerArgs] | None:
+    return [_peer(peer) for peer in peers] or None
+
+
+def _ports(ports: Sequence[Port]) -> list[NetworkPolicyPortArgs] | None:
+    return [NetworkPolicyPortArgs(port=port.number, protocol=str(port.protocol)) for port in ports] or None
 
 
 def _peer(peer: Peer) -> NetworkPolicyPeerArgs:

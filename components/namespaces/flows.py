@@ -78,6 +78,8 @@ class NetworkPeer:
     network: AnyNetwork
     but_not: tuple[AnyNetwork, ...] = ()
     """Networks inside it that stay denied."""
+    ports: tuple[Port, ...] = ()
+    """Ports of these addresses, where they are others than the flow's."""
 
 
 Peer: TypeAlias = PodPeer | NetworkPeer
@@ -99,7 +101,15 @@ class Flow:
     """Labels of the pods of the namespace that it concerns; empty means all of them."""
     peers: tuple[Peer, ...] = ANYWHERE
     ports: tuple[Port, ...] = ()
-    """Ports of whoever is reached; empty means all ports."""
+    """Ports of whoever is reached, unless a peer says its own; empty means all ports."""
+
+    def rules(self) -> tuple[tuple[tuple[Peer, ...], tuple[Port, ...]], ...]:
+        """Return the peers that are reached at the same ports together, with those ports."""
+        by_ports: dict[tuple[Port, ...], list[Peer]] = {}
+        for peer in self.peers:
+            own = peer.ports if isinstance(peer, NetworkPeer) else ()
+            by_ports.setdefault(own or self.ports, []).append(peer)
+        return tuple((tuple(peers), ports) for ports, peers in by_ports.items()) or ((ANYWHERE, self.ports),)
 
 
 @dataclass(frozen=True, kw_only=True)

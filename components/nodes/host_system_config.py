@@ -7,11 +7,12 @@ from typing import Annotated
 
 from pydantic import Field, JsonValue
 
-from components.addresses import Cidr, DnsName
+from components.addresses import Cidr, DnsLabel, DnsName
 from components.model import Model
 
 __all__ = [
     "FirewallConfig",
+    "FirewallRule",
     "KubeProxyConfig",
     "KubeletConfig",
     "MirrorConfig",
@@ -19,6 +20,7 @@ __all__ = [
     "RuntimeConfig",
     "SecurityUpdates",
     "SystemConfig",
+    "TransportProtocol",
 ]
 
 SysctlKey = Annotated[str, Field(pattern=r"^[a-z0-9_]+([./][a-zA-Z0-9_.*-]+)+$")]
@@ -42,21 +44,46 @@ class SecurityUpdates(StrEnum):
     """Whoever runs the hosts."""
 
 
+class TransportProtocol(StrEnum):
+    """Protocols with ports, in nftables' words."""
+
+    TCP = "tcp"
+    UDP = "udp"
+
+
+class FirewallRule(Model):
+    """Something of the lab's own that hosts accept."""
+
+    name: DnsLabel = Field(description="What it is, for people.")
+    networks: tuple[Cidr, ...] = Field(min_length=1, description="Networks it is accepted from.")
+    ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = Field(min_length=1, description="Ports of the hosts.")
+    protocols: tuple[TransportProtocol, ...] = Field(
+        default=(TransportProtocol.TCP,), min_length=1, description="`tcp`, `udp`, or both."
+    )
+
+
 class FirewallConfig(Model):
-    """What may reach a host, by an nftables table of our own beside whatever else is there."""
+    """What may reach a host, by an nftables table of our own beside whatever else is there.
+
+    What the cluster itself needs between its hosts is known; everything else is said here.
+    """
 
     ssh: tuple[Cidr, ...] = Field(
         min_length=1,
         title="SSH",
-        description="Networks SSH is accepted from, beside the hosts' own; this machine's has to be among them.",
+        description="Networks SSH is accepted from, beside the jump host and between storage hosts; this machine's has "
+        "to be among them.",
     )
     api_server: tuple[Cidr, ...] = Field(
         default=(), title="API server", description="Networks, beside the hosts' own, that may reach the API server."
     )
     published: tuple[Cidr, ...] = Field(
-        default=("0.0.0.0/0",),  # pyright: ignore[reportAssignmentType] - validated like the file's
+        default=("0.0.0.0/0", "::/0"),  # pyright: ignore[reportAssignmentType] - validated like the file's
         validate_default=True,
         description="Networks that may reach published services (load-balancer addresses, HTTP and HTTPS).",
+    )
+    allow: tuple[FirewallRule, ...] = Field(
+        default=(), description="What hosts accept of the lab's own, such as a monitoring agent's port."
     )
 
 

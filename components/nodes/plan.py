@@ -58,7 +58,8 @@ class NodePlan:
     """One node as it registers with the cluster."""
 
     name: str
-    address: AnyAddress
+    addresses: tuple[AnyAddress, ...]
+    """The primary one first."""
     labels: Mapping[str, str]
     taints: tuple[TaintConfig, ...]
     capacity: Mapping[str, str]
@@ -155,7 +156,7 @@ def simulated_nodes(
     return [
         NodePlan(
             name=name,
-            address=host.address,
+            addresses=host.addresses,
             labels={**discovered.get(name, {}), **node_labels(host)},
             taints=node_taints(host),
             capacity={

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from components.addresses import AnyNetwork
+    from components.networks import Networks
     from components.pins import Pins
 
 __all__ = ["ClusterSettings"]
@@ -17,12 +18,18 @@ class ClusterSettings:
     """The cluster that hosts are bootstrapped into."""
 
     name: str
-    hosts: AnyNetwork
-    """The hosts' own network."""
-    pods: AnyNetwork
-    services: AnyNetwork
+    hosts: Networks
+    """The hosts' own network, one or one per family."""
+    pods: Networks
+    services: Networks
     domain: str
     """DNS domain of services inside the cluster."""
+    management: tuple[AnyNetwork, ...] = ()
+    """Networks of BMCs, switches and power, which no pod may ever reach."""
+    nfs_clients: tuple[AnyNetwork, ...] = ()
+    """Machines that are no nodes and mount the storage host's folders (``storage.nfs.clients``)."""
     pins: Pins
     has_host_driver: bool = False
     """Whether GPU hosts carry NVIDIA's driver themselves (``gpu.driver.source: host``)."""
+    host_mtu_bytes: int | None = None
+    """Largest packet that the pods' MTU was planned for; None where the network is another's."""

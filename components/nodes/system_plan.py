@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv6Network
 from typing import TYPE_CHECKING
+
+from components.networks import IPV6
 
 from .config import Role
 from .firewall_plan import firewall_rules, ssh_networks
@@ -109,7 +110,7 @@ def host_packages(config: NodesConfig) -> tuple[str, ...]:
 def host_sysctls(config: NodesConfig, host: HostConfig, settings: ClusterSettings) -> dict[str, str]:
     """Return the kernel parameters of a host by name: Kubernetes', notebooks', then the lab's own laid over them."""
     node = _is_node(host)
-    has_ipv6 = isinstance(settings.pods, IPv6Network) or isinstance(settings.services, IPv6Network)
+    has_ipv6 = IPV6 in (*settings.pods.families, *settings.services.families)
     wanted = {
         **(NODE_SYSCTLS if node else {}),
         **(IPV6_SYSCTLS if node and has_ipv6 else {}),
@@ -122,12 +123,14 @@ def host_sysctls(config: NodesConfig, host: HostConfig, settings: ClusterSetting
 def _values(config: NodesConfig, name: str, host: HostConfig, settings: ClusterSettings) -> dict[str, ScriptValue]:
     system = config.system
     sysctls = host_sysctls(config, host, settings)
-    ssh4, ssh6 = ssh_networks(system.firewall, settings) if system.firewall else ("", "")
+    ssh4, ssh6 = ssh_networks(config, host) if system.firewall else ("", "")
     has_driver = host.gpus is not None and settings.has_host_driver
     return {
         **mirror_values(config),
         "HOSTNAME_WANTED": name,
         "ADDRESS": str(host.address),
+        "SECOND_ADDRESS": str(host.second_address) if host.second_address is not None else "",
+        "MTU_BYTES": settings.host_mtu_bytes if _is_node(host) and settings.host_mtu_bytes is not None else "",
         "PACKAGES": system_packages(config, host),
         "TIME_CONF": _time(system.time_servers),
         # A host that is no node is not the kubelet's: whoever set it up knows whether it should swap.

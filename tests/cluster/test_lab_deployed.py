@@ -10,6 +10,7 @@ import pytest
 from cluster_api import Api, Object, eventually
 from lab_copy import Ended, LabCopy
 from lab_facts import Key, inventory, objects_of_ours, state_of, versions
+from lab_flows import LabWorld
 
 from labctl.control_plane.errors import ApiRequestError
 from labctl.graph.canonical import canonical
@@ -17,6 +18,8 @@ from labctl.graph.goal import Goal, urn_name
 from labctl.graph.record import record
 from labctl.graph.values import Plain, Secret, Unknown, Value, as_mapping, as_text
 from labctl.lab import open_lab
+from labctl.network_policies.reading import read_policy
+from labctl.network_policies.verdicts import Cluster
 
 HUB = "hub-dev"
 """Namespace of the hub, where notebook servers run."""
@@ -158,6 +161,18 @@ def test_a_second_up_has_nothing_to_do_and_writes_nothing(deployed: Deployed) ->
 
 def test_nothing_has_drifted(deployed: Deployed) -> None:
     deployed.lab.well("preview", "--refresh", "--expect-no-changes")
+
+
+def test_the_table_of_flows_is_true_by_the_policies_that_the_api_server_has(deployed: Deployed) -> None:
+    listed = deployed.api.get("/apis/networking.k8s.io/v1/networkpolicies")["items"]
+    namespaces = {
+        item["metadata"]["name"]: item["metadata"]["labels"] for item in deployed.api.get("/api/v1/namespaces")["items"]
+    }
+    assert {f"hub-{deployed.lab.stack}", "kube-system"} <= namespaces.keys()
+    # A namespace of nobody's, beside the lab's own.
+    namespaces["somebody"] = {"kubernetes.io/metadata.name": "somebody"}
+    cluster = Cluster(namespaces=namespaces, policies=[read_policy(item) for item in listed])
+    assert LabWorld(deployed.lab.stack).wrong(cluster) == []
 
 
 # -- pods --------------------------------------------------------------------------------------------------------------

@@ -15,6 +15,8 @@ from components.gpu.geometry import layouts_of
 from components.gpu.models import GpuModelName
 from components.gpu.plan import namespace_plan, plan, simulated_labels
 from components.namespaces.plan import namespace_labels
+from components.network.facts import NetworkFacts
+from components.networks import Networks
 
 A100 = GpuModelName.A100_80_PCIE
 LABEL_VALUE = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
@@ -154,3 +156,18 @@ def test_the_namespace_is_privileged_and_says_whose_it_is() -> None:
     planned = namespace_plan("prod")
     assert planned.name == "gpu-operator-prod"
     assert namespace_labels(planned)["pod-security.kubernetes.io/enforce"] == "privileged"
+
+
+def test_only_drivers_reach_mirrors_and_the_rest_the_api_server() -> None:
+    network = NetworkFacts(
+        pods=Networks.of("10.244.0.0/16"),
+        services=Networks.of("10.96.0.0/16"),
+        hosts=Networks.of("192.0.2.0/24"),
+        cluster_domain="cluster.local",
+    )
+    flows = {flow.name: flow for flow in namespace_plan("prod", network).flows}
+    assert set(flows) == {"to-dns", "to-api-server", "to-internet"}
+    assert flows["to-internet"].pods == {"app.kubernetes.io/component": "nvidia-driver"}
+    assert [port.number for port in flows["to-internet"].ports] == [80, 443]
+    (unplanned,) = namespace_plan("prod").flows
+    assert (unplanned.peers, unplanned.ports) == ((), ())

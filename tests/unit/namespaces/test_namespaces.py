@@ -138,6 +138,30 @@ SPECS: list[tuple[Flow, dict[str, object]]] = [
             ],
         },
     ),
+    (
+        Flow(
+            name="web",
+            reason="Two addresses, each with its port.",
+            direction=Direction.EGRESS,
+            peers=(
+                NetworkPeer(network=ip_network("10.96.0.1/32"), ports=(Port(443),)),
+                NetworkPeer(network=ip_network("192.0.2.0/24")),
+                NetworkPeer(network=ip_network("10.96.0.2/32"), ports=(Port(443),)),
+            ),
+            ports=(Port(6443),),
+        ),
+        {
+            "podSelector": {},
+            "policyTypes": ["Egress"],
+            "egress": [
+                {
+                    "to": [{"ipBlock": {"cidr": "10.96.0.1/32"}}, {"ipBlock": {"cidr": "10.96.0.2/32"}}],
+                    "ports": [{"port": 443, "protocol": "TCP"}],
+                },
+                {"to": [{"ipBlock": {"cidr": "192.0.2.0/24"}}], "ports": [{"port": 6443, "protocol": "TCP"}]},
+            ],
+        },
+    ),
 ]
 
 

@@ -69,7 +69,7 @@ def test_a_simulated_node_is_its_host_with_what_plugins_add() -> None:
         config, {"gpu-1": {"nvidia.com/mig-1g.10gb": 7}}, {"gpu-1": {"nvidia.com/gpu.present": "true"}}
     )
     assert planned.name == "gpu-1"
-    assert planned.address == ipaddress.ip_address("192.0.2.10")
+    assert planned.addresses == (ipaddress.ip_address("192.0.2.10"),)
     assert planned.labels == {"node-role.kubernetes.io/worker": "", "nvidia.com/gpu.present": "true"}
     assert planned.capacity == {
         "cpu": "128",

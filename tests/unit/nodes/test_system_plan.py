@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-from dataclasses import replace
-from ipaddress import ip_network
+from ipaddress import ip_address, ip_network
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from preparation_samples import cluster, lab
+from preparation_samples import KEY, cluster, lab
 
 from components.nodes.firewall_plan import firewall_rules, ssh_networks
 from components.nodes.system_plan import host_packages, host_sysctls, system_packages, system_steps
@@ -41,11 +40,15 @@ def test_order_of_the_file_changes_nothing() -> None:
     assert system_steps(turned, cluster()) == system_steps(config, cluster())
 
 
-def test_another_host_changes_nothing_on_the_others() -> None:
+def test_another_host_changes_nothing_on_the_others_but_who_may_mount() -> None:
     config = lab(system={"firewall": FIREWALL})
-    more = {**config.hosts, "new-1": config.hosts["cp-1"].model_copy(update={"address": "10.0.0.9"})}
-    grown = system_steps(config.model_copy(update={"hosts": more}), cluster())
-    assert [step for step in grown if step.host != "new-1"] == list(system_steps(config, cluster()))
+    new = config.hosts["gpu-1"].model_copy(update={"address": ip_address("10.0.0.9")})
+    grown = system_steps(config.model_copy(update={"hosts": {**config.hosts, "new-1": new}}), cluster())
+    before = {step.host: step for step in system_steps(config, cluster())}
+    after = {step.host: step for step in grown if step.host != "new-1"}
+    assert {host for host, step in after.items() if step != before[host]} == {"nas-1"}
+    changed = {key for key, value in after["nas-1"].values.items() if value != before["nas-1"].values[key]}
+    assert changed == {"FIREWALL"}
 
 
 @pytest.mark.parametrize(
@@ -198,9 +201,8 @@ def test_firewall_replaces_its_own_table_in_one_transaction_and_names_no_other()
 
 def test_firewall_accepts_what_it_should() -> None:
     text = rules()
-    assert "ip saddr { 10.0.0.0/24, 10.244.0.0/16 } accept" in text
     assert "ip saddr { 192.0.2.0/24 } tcp dport 22 accept" in text
-    assert "ip saddr { 198.51.100.0/24 } tcp dport { 6443 } accept" in text
+    assert "ip saddr { 10.0.0.0/24, 10.244.0.0/16, 198.51.100.0/24 } tcp dport { 6443 } accept" in text
     # One of the networks is all of IPv4, so no set of sources is needed.
     assert "meta nfproto ipv4 tcp dport { 80, 443 } accept" in text
     assert text.index("policy drop") < text.index("ct state established,related accept") < text.index("tcp dport 22")
@@ -209,6 +211,14 @@ def test_firewall_accepts_what_it_should() -> None:
 def test_firewall_knows_ports_that_are_not_the_usual() -> None:
     assert "tcp dport { 443, 6443 }" in rules(endpoint={"address": "10.0.0.100", "port": 443})
     assert "tcp dport 2222 accept" in rules(ssh={"port": 2222})
+
+
+def test_firewall_lets_the_jump_host_in_where_its_address_is_known() -> None:
+    jump = {"user": "hop", "hostKey": KEY}
+    assert "ip saddr { 192.0.2.0/24, 203.0.113.9/32 } tcp dport 22" in rules(
+        ssh={"jump": {**jump, "address": "203.0.113.9"}}
+    )
+    assert "ip saddr { 192.0.2.0/24 } tcp dport 22" in rules(ssh={"jump": {**jump, "address": "hop.lab.org"}})
 
 
 @given(
@@ -223,10 +233,10 @@ def test_firewall_knows_ports_that_are_not_the_usual() -> None:
     )
 )
 def test_networks_of_a_set_never_overlap(networks: list[AnyNetwork]) -> None:
-    config = lab(system={"firewall": FIREWALL}).system.firewall
-    assert config is not None
-    fours, sixes = ssh_networks(config.model_copy(update={"ssh": tuple(networks)}), cluster())
-    shown = [ip_network(text) for text in [*fours.split(", "), *(sixes.split(", ") if sixes else [])]]
+    config = lab(system={"firewall": {**FIREWALL, "ssh": [str(network) for network in networks]}})
+    shown = [
+        ip_network(text) for family in ssh_networks(config, config.hosts["cp-1"]) for text in family.split(", ") if text
+    ]
     for index, one in enumerate(shown):
         assert not any(one.version == other.version and one.overlaps(other) for other in shown[index + 1 :])
     for network in networks:
@@ -251,7 +261,12 @@ def test_kernel_reads_the_rules() -> None:
 
 def test_settings_of_a_cluster_without_a_firewall_leave_no_networks() -> None:
     assert values("cp-1")["SSH_NETWORKS4"] == ""
-    other = replace(cluster(), hosts=ip_network("10.9.0.0/16"))
+    assert values("cp-1", system={"firewall": FIREWALL})["SSH_NETWORKS4"] == "192.0.2.0/24"
+
+
+def test_storage_hosts_let_one_another_in() -> None:
     config = lab(system={"firewall": FIREWALL})
-    step = system_steps(config, other)[0]
-    assert step.values["SSH_NETWORKS4"] == "10.9.0.0/16, 10.244.0.0/16, 192.0.2.0/24"
+    second = config.hosts["nas-1"].model_copy(update={"address": ip_address("10.0.0.5")})
+    config = config.model_copy(update={"hosts": {**config.hosts, "nas-2": second}})
+    assert ssh_networks(config, config.hosts["nas-1"]) == ("10.0.0.5/32, 192.0.2.0/24", "")
+    assert ssh_networks(config, config.hosts["cp-1"]) == ("192.0.2.0/24", "")

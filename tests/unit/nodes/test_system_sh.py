@@ -240,3 +240,52 @@ def test_console_is_no_connection(workshop: Workshop, tmp_path: Path) -> None:
     # Environments of processes that have none of it.
     run = system(workshop, 'result peer "$(ssh_peer)"', ENVIRONMENTS=str(tmp_path))
     assert run.report["result"] == {"peer": ""}
+
+
+# --- addresses and packets
+
+SHOWN = """case $4 in
+    to) case $5 in
+        10.0.0.1) echo '3: bond0.20@bond0    inet 10.0.0.1/24 brd 10.0.0.255 scope global bond0.20' ;;
+        2001:db8:1::1) echo '3: bond0.20@bond0    inet6 2001:db8:1::1/64 scope global ' ;;
+    esac ;;
+esac"""
+"""What ``ip -oneline address show to ADDRESS`` says on a host with a VLAN on a bond."""
+
+
+def addresses(workshop: Workshop, mtu: str, **values: str) -> Run:
+    workshop.stub("ip", SHOWN)
+    interface = workshop.folder / "interfaces" / "bond0.20"
+    interface.mkdir(parents=True)
+    (interface / "mtu").write_text(f"{mtu}\n", encoding="utf-8")
+    own = {"ADDRESS": "10.0.0.1", "SECOND_ADDRESS": "", "MTU_BYTES": "", "INTERFACES": str(interface.parent)}
+    return system(workshop, "check_addresses", **{**own, **values})
+
+
+@pytest.mark.parametrize(
+    ("mtu", "values"),
+    [
+        ("1500", {}),
+        ("1500", {"MTU_BYTES": "1500"}),
+        ("9000", {"MTU_BYTES": "1500"}),
+        ("1500", {"SECOND_ADDRESS": "2001:db8:1::1"}),
+        ("1500", {"ADDRESS": "203.0.113.1", "MTU_BYTES": "9000"}),
+    ],
+)
+def test_an_interface_that_fits(workshop: Workshop, mtu: str, values: dict[str, str]) -> None:
+    assert addresses(workshop, mtu, **values).changed == []
+
+
+@pytest.mark.parametrize(
+    ("mtu", "values", "told"),
+    [
+        ("1500", {"MTU_BYTES": "9000"}, "bond0.20 of cp-1 takes packets of 1500 bytes, and the pods' MTU is planned"),
+        ("1500", {"SECOND_ADDRESS": "2001:db8:1::2"}, "no interface of cp-1 has the address 2001:db8:1::2"),
+    ],
+)  # fmt: skip
+def test_an_interface_that_does_not_fit_is_refused(
+    workshop: Workshop, mtu: str, values: dict[str, str], told: str
+) -> None:
+    run = addresses(workshop, mtu, **values)
+    assert run.code == REFUSED
+    assert told in run.err
