@@ -43,6 +43,9 @@ class Api:
     def post(self, path: str, body: Mapping[str, Any]) -> Object:
         return json.loads(self.client.request("POST", path, body))
 
+    def put(self, path: str, body: Mapping[str, Any]) -> Object:
+        return json.loads(self.client.request("PUT", path, body))
+
     def delete(self, path: str) -> None:
         self.client.request("DELETE", path, missing_is_fine=True)
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,11 +18,14 @@ from .pins import TOOLS_DIRECTORY, GoPin, ToolPin, load_pins
 from .progress import Progress, heartbeat
 from .versions import parse_go_version
 
-__all__ = ["BuildRoom", "build_room", "find_go"]
+__all__ = ["KEPT", "BuildRoom", "build_room", "find_go"]
 
 NEEDED_BUILD_BYTES = 7 << 30
 """Room asked for before the first build. Measured with all of Kubernetes 1.36, etcd 3.6, kwok 0.8 and Helm 3.22: build
 cache 4.2 GiB, Go modules 2.0 GiB, Go itself 0.3 GiB; the rest is the linker's scratch files."""
+
+KEPT = "kept.tar"
+"""Beside a built program: the folder of its Go module that its pin wants kept."""
 
 GO_PROBE_SECONDS = 20.0
 """For `go version`: instant, but the first start from a cold disk or a network home is not."""
@@ -41,6 +45,8 @@ class BuildRoom:
 
     def build(self, pin: ToolPin, destination: Path, progress: Progress) -> None:
         """Leave the program `pin`, linked statically and with its version stamped in, at `destination`.
+
+        What the pin wants kept of the Go module is packed beside it first (`KEPT`).
 
         Raises
         ------
@@ -62,15 +68,33 @@ class BuildRoom:
                 stderr=subprocess.STDOUT,
                 check=False,
             )
+        if finished.returncode == 0 and pin.kept is not None:
+            self._keep(pin, pin.kept, destination.with_name(KEPT))
         if finished.returncode != 0:
             raise BuildFailedError(name=pin.name, version=pin.version, log=log, tail=tail_of(log))
         log.unlink()
 
+    def _keep(self, pin: ToolPin, folder: str, archive: Path) -> None:
+        """Pack a folder of the Go module that `pin` was just built from, so that it is among the downloaded ones."""
+        command = [str(self.go), "list", "-m", "-f", "{{.Dir}}", str(pin.source)]
+        listed = subprocess.run(  # noqa: S603 - the arguments are our own pins
+            command,
+            cwd=TOOLS_DIRECTORY / pin.module,
+            env=dict(self.environment),
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        kept = Path(listed.stdout.strip()) / folder
+        with tarfile.open(archive, "w") as packed:
+            packed.add(kept, arcname=kept.name)
+
 
 @contextmanager
-def build_room(progress: Progress) -> Generator[BuildRoom]:
-    """Give a `BuildRoom`; what was built in it stays in the cache of tools, all else is removed at the end.
+def build_room(progress: Progress, pin: GoPin | None = None) -> Generator[BuildRoom]:
+    """Give a `BuildRoom` with the Go of `pin`, by default the one that builds what a lab runs.
 
+    What was built in it stays in the cache of tools, all else is removed at the end.
     The Go build cache is private and always removed. Downloaded modules go to the module cache of whoever has Go and
     uses it already; on a machine without one they too are private and removed. Several runs may share the room: the
     last one to leave removes it. What a killed run leaves is used, then removed, by the next.
@@ -90,7 +114,7 @@ def build_room(progress: Progress) -> Generator[BuildRoom]:
         fcntl.flock(lock, fcntl.LOCK_SH)
         room.mkdir(exist_ok=True)
         try:
-            go, comes_with_wheel = find_go(load_pins()[0], room, progress)
+            go, comes_with_wheel = find_go(pin or load_pins()[0], room, progress)
             environment = _environment(go, room, private_modules=comes_with_wheel)
             yield BuildRoom(go=go, environment=environment, logs=root / "logs")
         finally:

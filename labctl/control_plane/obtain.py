@@ -8,13 +8,13 @@ from pathlib import Path
 
 from .cache import exclusive_lock, full_disk_told, require_space, require_supported_platform, tool_path
 from .errors import BuildFailedError, GoUnavailableError, ReleaseUnavailableError, ToolUnavailableError
-from .golang import BuildRoom, build_room
-from .pins import ToolPin, VersionFit, load_pins, tool_pin
+from .golang import KEPT, BuildRoom, build_room
+from .pins import GoPin, Purpose, ToolPin, VersionFit, go_pin, load_pins, tool_pin
 from .progress import Progress, silent
 from .release import ReleaseSource
 from .versions import fits, parse_version
 
-__all__ = ["Builder", "Fetcher", "Toolbox", "obtain_all", "obtain_tool", "obtain_tools"]
+__all__ = ["Builder", "Fetcher", "Toolbox", "kept_beside", "obtain_all", "obtain_tool", "obtain_tools"]
 
 Builder = Callable[[ToolPin, Path, Progress], None]
 """Leaves the program at the path, or raises `BuildFailedError` or `GoUnavailableError`."""
@@ -79,11 +79,11 @@ class Toolbox:
         on_path = None if pin.fits is VersionFit.NONE else shutil.which(pin.name)
         if on_path and fits(_probe(on_path, pin.probe), pin.version, pin.fits):
             return Path(on_path)
-        cached = tool_path(pin.name, pin.version)
+        cached = tool_path(pin.name, pin.edition)
         return cached if cached.is_file() else None
 
     def _make(self, pin: ToolPin, build: Builder, progress: Progress) -> Path:
-        path = tool_path(pin.name, pin.version)
+        path = tool_path(pin.name, pin.edition)
         lock = path.parent.with_name(f"{path.parent.name}.lock")
         with exclusive_lock(lock, progress=progress, waiting_for=f"obtaining {pin.name}"):
             if path.is_file():
@@ -116,13 +116,14 @@ class Toolbox:
 
 
 def _in_one_room(stack: ExitStack) -> Builder:
-    """Return a builder that enters one `BuildRoom` when it is first used and leaves it with `stack`."""
-    rooms: list[BuildRoom] = []
+    """Return a builder that enters one `BuildRoom` per Go when it is first used and leaves it with `stack`."""
+    rooms: dict[GoPin, BuildRoom] = {}
 
     def build(pin: ToolPin, destination: Path, progress: Progress) -> None:
-        if not rooms:
-            rooms.append(stack.enter_context(build_room(progress)))
-        rooms[0].build(pin, destination, progress)
+        go = go_pin(pin.purpose)
+        if go not in rooms:
+            rooms[go] = stack.enter_context(build_room(progress, go))
+        rooms[go].build(pin, destination, progress)
 
     return build
 
@@ -158,6 +159,11 @@ def obtain_tool(name: str, progress: Progress = silent) -> Path:
     return obtain_tools([name], progress)[name]
 
 
+def kept_beside(program: Path) -> Path:
+    """Return the archive of what was kept when a program of the cache was built; see `ToolPin.kept`."""
+    return program.with_name(KEPT)
+
+
 def obtain_all(progress: Progress = silent) -> dict[str, Path]:
-    """Return the executables of all a machine is prepared with: kubectl and helm included, what only hosts run not."""
-    return obtain_tools([name for name, pin in load_pins()[1].items() if not pin.hosts_only], progress)
+    """Return the executables of all a machine is prepared with: kubectl and helm too, what hosts and tests run not."""
+    return obtain_tools([name for name, pin in load_pins()[1].items() if pin.purpose is Purpose.LAB], progress)

@@ -1,5 +1,6 @@
 """The pinned programs of `tools/versions.toml`, as data."""
 
+import hashlib
 import tomllib
 from collections.abc import Mapping
 from enum import StrEnum
@@ -14,9 +15,11 @@ __all__ = [
     "CONTROL_PLANE_TOOLS",
     "TOOLS_DIRECTORY",
     "GoPin",
+    "Purpose",
     "ReleasePin",
     "ToolPin",
     "VersionFit",
+    "go_pin",
     "load_pins",
     "tool_pin",
 ]
@@ -34,6 +37,17 @@ class VersionFit(StrEnum):
     MINOR = "minor"
     MAJOR = "major"
     NONE = "none"
+
+
+class Purpose(StrEnum):
+    """Who runs a program, and so whether a machine is prepared with it."""
+
+    LAB = "lab"
+    """labctl itself: the embedded control plane, kubectl, helm."""
+    HOSTS = "hosts"
+    """The hosts of a cluster."""
+    TESTS = "tests"
+    """Tests, beside the embedded control plane."""
 
 
 class ReleasePin(BaseModel):
@@ -67,12 +81,32 @@ class ToolPin(BaseModel):
     ldflags: str = Field(title="Linker flags", description="Template with {version}.")
     cgo: bool = Field(default=False, title="cgo", description="Has parts in C: building it needs a C compiler.")
     tags: tuple[str, ...] = Field(default=(), title="Build tags", description="Optional parts that are built in.")
-    hosts_only: bool = Field(
-        default=False,
-        title="For hosts only",
-        description="Runs on hosts, never for the embedded control plane: obtained by those who ask for it by name.",
+    purpose: Purpose = Field(
+        default=Purpose.LAB, title="Purpose", description="Who runs it; only what the lab runs is obtained unasked."
+    )
+    source: str | None = Field(
+        default=None,
+        title="Source",
+        description="Go module whose version this is; needed where the package is our own, or something of it is kept.",
+    )
+    kept: str | None = Field(
+        default=None, title="Kept", description="Folder of the source that is kept, packed, beside the program."
     )
     release: ReleasePin | None = Field(default=None, title="Release", description="The publisher's own build.")
+
+    @property
+    def is_our_own(self) -> bool:
+        """Whether the command is ours, built on the source, and not the source's own."""
+        return self.source is not None and self.package.startswith(".")
+
+    @property
+    def edition(self) -> str:
+        """What a build is kept under: the version, and with a command of our own a digest of its text."""
+        if not self.is_our_own:
+            return self.version
+        folder = TOOLS_DIRECTORY / self.module / self.package
+        text = b"".join(path.read_bytes() for path in sorted(folder.glob("*.go")))
+        return f"{self.version}-{hashlib.sha256(text).hexdigest()[:8]}"
 
 
 class GoPin(BaseModel):
@@ -88,17 +122,29 @@ class GoPin(BaseModel):
 class _Pins(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     go: GoPin = Field(title="Go", description="The Go toolchain.")
+    go_for_tests: GoPin = Field(
+        alias="go-for-tests", title="Go for tests", description="The one for programs that only tests run."
+    )
     tools: Mapping[str, ToolPin] = Field(title="Tools", description="By name.")
 
 
 @cache
-def load_pins() -> tuple[GoPin, Mapping[str, ToolPin]]:
-    """Return the Go pin and the tool pins by name, read once from `tools/versions.toml`."""
+def _read() -> _Pins:
     raw = tomllib.loads((TOOLS_DIRECTORY / "versions.toml").read_text(encoding="utf-8"))
     for name, entry in raw["tools"].items():
         entry["name"] = name
-    pins = _Pins.model_validate(raw)
+    return _Pins.model_validate(raw)
+
+
+def load_pins() -> tuple[GoPin, Mapping[str, ToolPin]]:
+    """Return the Go pin and the tool pins by name, read once from `tools/versions.toml`."""
+    pins = _read()
     return pins.go, pins.tools
+
+
+def go_pin(purpose: Purpose) -> GoPin:
+    """Return the Go that builds programs of this purpose."""
+    return _read().go_for_tests if purpose is Purpose.TESTS else _read().go
 
 
 def tool_pin(name: str) -> ToolPin:

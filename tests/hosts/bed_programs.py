@@ -14,7 +14,7 @@ from bed_machine import BUILDING_RUNC, require_on_machine
 
 from labctl.control_plane.cache import tool_path
 from labctl.control_plane.obtain import Toolbox
-from labctl.control_plane.pins import ToolPin, VersionFit, tool_pin
+from labctl.control_plane.pins import Purpose, ToolPin, VersionFit, tool_pin
 from labctl.control_plane.progress import Progress, silent
 
 __all__ = ["Programs", "kubernetes_version", "next_kubernetes_version", "obtain_programs"]
@@ -125,5 +125,5 @@ def _own_pin(name: str) -> ToolPin:
         module=str(module),
         package=".",
         ldflags="-s -w",
-        hosts_only=True,
+        purpose=Purpose.HOSTS,
     )

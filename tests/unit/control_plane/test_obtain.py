@@ -3,13 +3,15 @@
 import errno
 import multiprocessing
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,8 +27,8 @@ from labctl.control_plane.errors import (
     ToolUnavailableError,
 )
 from labctl.control_plane.golang import build_room, find_go
-from labctl.control_plane.obtain import Toolbox
-from labctl.control_plane.pins import GoPin, ToolPin, tool_pin
+from labctl.control_plane.obtain import Toolbox, kept_beside
+from labctl.control_plane.pins import GoPin, Purpose, ToolPin, go_pin, tool_pin
 from labctl.control_plane.progress import Progress, silent
 
 
@@ -254,6 +256,59 @@ def test_parts_in_c_and_optional_parts_are_built_where_pinned(
     room.build(changed, tmp_path / "program", silent)
     assert environment in (tmp_path / "environment").read_text().splitlines()
     assert (tmp_path / "arguments").read_text().startswith(arguments)
+
+
+def test_what_a_pin_wants_of_its_go_module_is_packed_beside_the_program(pin: ToolPin, tmp_path: Path) -> None:
+    chart = tmp_path / "example.org" / "tool@v1.2.3" / "charts" / "tool"
+    (chart / "templates").mkdir(parents=True)
+    (chart / "templates" / "pod.yaml").write_text("kind: Pod\n")
+    go = tmp_path / "go"
+    go.write_text(f'#!/bin/sh\ntest "$1" != list || {{ test "$5" = example.org/tool && echo {chart.parents[1]}; }}\n')
+    go.chmod(0o755)
+    room = golang.BuildRoom(go=go, environment={"PATH": os.environ["PATH"]}, logs=tmp_path / "logs")
+    changes = {"module": str(tmp_path), "source": "example.org/tool", "kept": "charts/tool"}
+    program = tmp_path / "cache" / "tool"
+    program.parent.mkdir()
+    room.build(pin.model_copy(update=changes), program, silent)
+    shutil.unpack_archive(kept_beside(program), tmp_path / "unpacked", filter="data")
+    assert (tmp_path / "unpacked" / "tool" / "templates" / "pod.yaml").read_text() == "kind: Pod\n"
+
+
+def test_what_only_tests_run_is_built_by_a_go_of_its_own(
+    pin: ToolPin, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    go = tmp_path / "go"
+    go.write_text('#!/bin/sh\nwhile [ "$1" != -o ]; do shift; done; echo program > "$2"\n')
+    go.chmod(0o755)
+
+    @contextmanager
+    def room(_progress: Progress, wanted: GoPin) -> Generator[golang.BuildRoom]:
+        asked.append(wanted.minimum)
+        yield golang.BuildRoom(go=go, environment={"PATH": os.environ["PATH"]}, logs=tmp_path / "logs")
+
+    monkeypatch.setattr(obtain, "build_room", room)
+    of_labs = pin.model_copy(update={"module": str(tmp_path)})
+    of_tests = of_labs.model_copy(update={"name": "other", "purpose": Purpose.TESTS})
+    third = of_labs.model_copy(update={"name": "third"})
+    Toolbox(fetch=no_release).obtain_pinned([of_labs, of_tests, third])
+    assert asked == [go_pin(Purpose.LAB).minimum, go_pin(Purpose.TESTS).minimum]
+
+
+def test_a_command_of_our_own_is_built_again_when_its_text_changes(pin: ToolPin, cache: Path, tmp_path: Path) -> None:
+    text = tmp_path / "main.go"
+    text.write_text("package main\n")
+    own = pin.model_copy(update={"module": str(tmp_path), "source": "example.org/tool", "package": "."})
+    builder = Builder()
+    toolbox = Toolbox(fetch=no_release, build=builder)
+    (first,) = toolbox.obtain_pinned([own])
+    assert toolbox.obtain_pinned([own]) == [first]
+    text.write_text("package main // changed\n")
+    (second,) = toolbox.obtain_pinned([own])
+    assert first != second
+    assert builder.built == ["tool", "tool"]
+    assert {path.parent for path in (first.parent, second.parent)} == {cache / "tools"}
+    assert pin.edition == "1.2.3"
 
 
 def test_a_failed_build_shows_the_end_of_its_log_and_removes_the_room(

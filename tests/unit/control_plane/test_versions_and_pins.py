@@ -6,7 +6,15 @@ from pathlib import Path
 import pytest
 
 from labctl.control_plane.errors import UnknownToolError
-from labctl.control_plane.pins import CONTROL_PLANE_TOOLS, TOOLS_DIRECTORY, VersionFit, load_pins, tool_pin
+from labctl.control_plane.pins import (
+    CONTROL_PLANE_TOOLS,
+    TOOLS_DIRECTORY,
+    Purpose,
+    VersionFit,
+    go_pin,
+    load_pins,
+    tool_pin,
+)
 from labctl.control_plane.versions import fits, parse_go_version, parse_version
 
 
@@ -68,15 +76,22 @@ def test_fits(found: tuple[int, int, int] | None, fit: VersionFit, *, expected: 
 
 
 def test_every_control_plane_tool_is_pinned() -> None:
-    of_machines = {name for name, pin in load_pins()[1].items() if not pin.hosts_only}
+    of_machines = {name for name, pin in load_pins()[1].items() if pin.purpose is Purpose.LAB}
     assert set(CONTROL_PLANE_TOOLS) | {"kubectl", "helm"} == of_machines
 
 
-@pytest.mark.parametrize("name", sorted(name for name, pin in load_pins()[1].items() if pin.hosts_only))
-def test_what_hosts_run_is_the_pinned_build_and_nothing_else(name: str) -> None:
+@pytest.mark.parametrize("name", sorted(name for name, pin in load_pins()[1].items() if pin.purpose is not Purpose.LAB))
+def test_what_hosts_and_tests_run_is_the_pinned_build_and_nothing_else(name: str) -> None:
     pin = tool_pin(name)
     assert pin.fits is VersionFit.NONE
     assert not fits(parse_version(pin.version), pin.version, pin.fits)
+
+
+@pytest.mark.parametrize("name", sorted(name for name, pin in load_pins()[1].items() if pin.kept is not None))
+def test_what_is_kept_is_kept_of_a_module_that_is_named_and_built(name: str) -> None:
+    pin = tool_pin(name)
+    assert pin.source
+    assert pin.release is None
 
 
 def test_one_version_of_kubernetes() -> None:
@@ -89,16 +104,21 @@ def test_the_go_module_pins_the_same_version(name: str) -> None:
     pin = tool_pin(name)
     module = TOOLS_DIRECTORY / pin.module
     required = dict(re.findall(r"^(?:require)?\s+(\S+) v(\S+)", (module / "go.mod").read_text(), flags=re.MULTILINE))
-    (source,) = [path for path in required if pin.package == path or pin.package.startswith(f"{path}/")]
+    (source,) = [path for path in required if path in {pin.source, pin.package} or pin.package.startswith(f"{path}/")]
     assert required[source] == pin.version
-    assert f'_ "{pin.package}"' in (module / "tools.go").read_text()
+    if pin.is_our_own:
+        assert list((module / pin.package).glob("*.go"))
+        assert re.fullmatch(rf"{re.escape(pin.version)}-[0-9a-f]{{8}}", pin.edition)
+    else:
+        assert f'_ "{pin.package}"' in (module / "tools.go").read_text()
     assert f"{source} v{pin.version} h1:" in (module / "go.sum").read_text()
 
 
 @pytest.mark.parametrize("module", sorted(TOOLS_DIRECTORY.glob("*/go.mod")), ids=lambda path: path.parent.name)
 def test_the_pinned_go_is_new_enough_for_every_module(module: Path) -> None:
     needed = re.findall(r"^go (\d+)\.(\d+)\.(\d+)$", module.read_text(), flags=re.MULTILINE)
-    pin = load_pins()[0]
+    purposes = {pin.purpose for pin in load_pins()[1].values() if pin.module == module.parent.name}
+    pin = go_pin(Purpose.TESTS if purposes == {Purpose.TESTS} else Purpose.LAB)
     minimum = tuple(map(int, pin.minimum.split(".")))
     assert [tuple(map(int, version)) <= minimum for version in needed] == [True]
     assert tuple(map(int, pin.wheel.partition("==")[2].split("."))) >= minimum
