@@ -13,6 +13,7 @@ from bed_bundle import make_bundle
 from bed_packages import add_packages
 from hosts_lab import KUBELET
 
+from components.networks import Networks
 from components.nodes.config import NodesConfig
 from components.nodes.settings import ClusterSettings
 from labctl.bundle.mirror import Mirror
@@ -100,9 +101,9 @@ class Site:
         """Return the cluster the hosts are prepared for."""
         return ClusterSettings(
             name="bed",
-            hosts=ip_network(f"{self.bed.address}/24", strict=False),
-            pods=ip_network(PODS),
-            services=ip_network(SERVICES),
+            hosts=Networks(ip_network(f"{self.bed.address}/24", strict=False)),
+            pods=Networks.of(PODS),
+            services=Networks.of(SERVICES),
             domain="cluster.local",
             pins=self.pins,
         )

@@ -15,13 +15,14 @@ import time
 from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
 import pulumi
 
+from components.networks import Networks
 from components.nodes.bootstrap_plan import bootstrap_steps, in_order
 from components.nodes.component import NodeBootstrap, NodeBootstrapArgs
 from components.nodes.config import NodesConfig
@@ -144,9 +145,9 @@ def lab_of(count: int, *, one_more: bool = False) -> tuple[NodesConfig, ClusterS
     }
     settings = ClusterSettings(
         name="inventory",
-        hosts=ip_network("10.20.0.0/16"),
-        pods=ip_network("10.128.0.0/12"),
-        services=ip_network("10.96.0.0/16"),
+        hosts=Networks.of("10.20.0.0/16"),
+        pods=Networks.of("10.128.0.0/12"),
+        services=Networks.of("10.96.0.0/16"),
         domain="cluster.local",
         pins=load_pins(EnvironmentName.PROD),
     )

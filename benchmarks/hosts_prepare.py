@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import gc
 import sys
-from ipaddress import IPv4Network
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pulumi
 
 from components.model import Model
+from components.networks import DualStack
 from components.nodes.bootstrap_plan import bootstrap_steps
 from components.nodes.commands import StepCommands
 from components.nodes.config import NodesConfig
@@ -41,9 +41,9 @@ class Specification(Model):
 
     nodes: NodesConfig
     name: str
-    hosts: IPv4Network
-    pods: IPv4Network
-    services: IPv4Network
+    hosts: DualStack
+    pods: DualStack
+    services: DualStack
     domain: str
     pins: Pins
     private_key: str

@@ -34,5 +34,7 @@ class ExitCode(IntEnum):
     """A host could not be asked, so nobody knows; this counts more than what others differ in."""
     INCOMPLETE = 11
     """A bundle lacks something; what came is kept, and a second run goes on from there."""
+    ABSENT = 12
+    """There is no copy of what is to be restored; nothing was touched."""
     INTERRUPTED = 130
     """Stopped on request; what was under way was finished, and a second run goes on from there."""

@@ -12,12 +12,15 @@ from components.gpu import checks as gpu_checks
 from components.gpu.config import DriverSource
 from components.gpu.slices import offered_slices
 from components.hub import checks as hub_checks
+from components.hub.values import SERVER_UID
 from components.network import checks as network_checks
+from components.network.facts import network_facts
 from components.nodes import checks as nodes_checks
 from components.nodes import plan as nodes_plan
 from components.nodes.config import Role
 from components.problems import Problem
 from components.storage import checks as storage_checks
+from components.storage import exports_checks
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -108,7 +111,18 @@ def _host_names(cluster: _Cluster) -> Iterator[Problem]:
 
 def _network(cluster: _Cluster) -> Iterable[Problem]:
     network, hosts = cluster.config.network, cluster.config.nodes.hosts
-    return network_checks.check(network, {name: host.address for name, host in hosts.items()}) if network else ()
+    if network is None:
+        return ()
+    nodes, endpoint = nodes_plan.members(cluster.config.nodes), cluster.config.nodes.endpoint
+    machines = network_checks.Machines(
+        hosts={
+            name: network_checks.Machine(addresses=host.addresses, is_node=name in nodes, mtu_bytes=host.mtu_bytes)
+            for name, host in hosts.items()
+        },
+        endpoint=endpoint.address if endpoint is not None else None,
+        is_bootstrapped=cluster.config.nodes.adopt is None,
+    )
+    return network_checks.check(network, machines)
 
 
 def _storage(cluster: _Cluster) -> Iterable[Problem]:
@@ -116,7 +130,22 @@ def _storage(cluster: _Cluster) -> Iterable[Problem]:
         return ()
     hosts = {name: host for name, host in cluster.config.nodes.hosts.items() if not host.lost}
     serving = [name for name, host in hosts.items() if Role.STORAGE in host.roles]
-    return storage_checks.check(cluster.config.storage, list(hosts), serving)
+    nodes = cluster.config.nodes
+    return storage_checks.check(
+        cluster.config.storage,
+        list(hosts),
+        serving,
+        bootstrapped=hosts if nodes.adopt is None else None,
+        is_adopted=nodes.adopt is not None and not nodes.simulated,
+    )
+
+
+def _exports(cluster: _Cluster) -> Iterable[Problem]:
+    storage, network = cluster.config.storage, cluster.config.network
+    if storage is None or storage.nfs is None:
+        return ()
+    hosts, pods = (None, None) if network is None else (network.hosts, network.pods)
+    return exports_checks.check(storage.nfs, hosts=hosts, pods=pods)
 
 
 def _gpu(cluster: _Cluster) -> Iterable[Problem]:
@@ -141,6 +170,14 @@ def _hub(cluster: _Cluster) -> Iterator[Problem]:
             yield problem
 
 
+def _hub_networks(cluster: _Cluster) -> Iterable[Problem]:
+    hub, network = cluster.config.hub, cluster.config.network
+    if hub is None or network is None:
+        return ()
+    # What is checked is the address plan, which is the same in every stack.
+    return hub_checks.check_networks(hub, network_facts(network, stack=cluster.config.name))
+
+
 def _hub_needs(cluster: _Cluster) -> Iterator[Problem]:
     config = cluster.config
     if config.hub is None:
@@ -159,13 +196,30 @@ def _hub_needs(cluster: _Cluster) -> Iterator[Problem]:
         )
 
 
+def _hub_homes(cluster: _Cluster) -> Iterator[Problem]:
+    """Yield a range of user ids in which nobody's server runs: no home could ever be made."""
+    storage = cluster.config.storage
+    if cluster.config.hub is None or storage is None or storage.nfs is None or storage.zfs is None:
+        return
+    ids = storage.nfs.homes.user_ids
+    if not ids.first <= SERVER_UID <= ids.last:
+        yield Problem(
+            path=("storage", "nfs", "homes", "userIds"),
+            what=f"servers run as user id {SERVER_UID}, to whom no home may be given then",
+            remedy=f"let the range hold {SERVER_UID}",
+        )
+
+
 _CHECKS = (
     _Check("nodes", frozenset({"nodes"}), _nodes),
     _Check(None, frozenset({"nodes", "network"}), _network_for_bootstrap),
     _Check("network", frozenset({"domain", "network"}), _host_names),
     _Check("network", frozenset({"network", "nodes"}), _network),
     _Check("storage", frozenset({"storage", "nodes"}), _storage),
+    _Check("storage", frozenset({"storage", "network"}), _exports),
     _Check("gpu", frozenset({"gpu", "nodes"}), _gpu),
     _Check("hub", frozenset({"hub", "nodes", "network"}), _hub),
+    _Check("hub", frozenset({"hub", "network"}), _hub_networks),
     _Check(None, frozenset({"hub", "network", "storage"}), _hub_needs),
+    _Check(None, frozenset({"hub", "storage"}), _hub_homes),
 )

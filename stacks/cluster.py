@@ -15,13 +15,15 @@ from components.gpu.component import GpuOperator, GpuOperatorArgs
 from components.hub.component import Hub, HubArgs
 from components.namespaces.component import PriorityClasses, PriorityClassesArgs
 from components.network.component import Networking, NetworkingArgs
-from components.network.config import LabCaCertificates
+from components.network.config import FileCertificates, LabCaCertificates
 from components.network.plan import network_plan
 from components.nodes.component import NodeBootstrap, NodeBootstrapArgs, NodeLabels, NodeLabelsArgs
+from components.nodes.plan import members
 from components.storage.component import Storage, StorageArgs
 
 from .checks import host_gpus
 from .config import cluster_settings
+from .host_steps import further_steps
 from .project import ROOT
 from .secrets import StackSecrets, used_secrets
 
@@ -63,6 +65,8 @@ class Cluster:
     ------
     MissingSecretsError, KubeconfigMissingError
         Outside a preview, before anything is registered.
+    CertificateKeyError
+        Before anything is registered.
     """
 
     def __init__(self, config: ClusterConfig, environment: Environment, pins: Pins) -> None:
@@ -71,16 +75,26 @@ class Cluster:
         self._pins = pins.from_mirror(config.charts.mirror)
         self._stack = pulumi.get_stack()
         self._secrets = StackSecrets(pulumi.Config(), used_secrets(config))
+        if config.network is not None and isinstance(config.network.certificates, FileCertificates | LabCaCertificates):
+            from components.network.certificate_files import check_keys  # noqa: PLC0415 - few labs have files
+
+            check_keys(config.network, pulumi.Config().get)
         settings = cluster_settings(config, self._pins)
         bootstrap = NodeBootstrap(
             "bootstrap",
-            NodeBootstrapArgs(config=config.nodes, project=ROOT, secret=self._secrets.known, settings=settings),
+            NodeBootstrapArgs(
+                config=config.nodes,
+                project=ROOT,
+                secret=self._secrets.known,
+                settings=settings,
+                further=further_steps(config, self._stack),
+            ),
         )
         self._on_cluster = pulumi.ResourceOptions(provider=self._provider(bootstrap))
         NodeLabels("nodes", NodeLabelsArgs(config=config.nodes, joined=bootstrap.joined), opts=self._on_cluster)
         network = self._network()
-        storage = self._storage()
-        gpu = self._gpu()
+        storage = self._storage(bootstrap)
+        gpu = self._gpu(network)
         hub = self._hub(network, storage, gpu) if network is not None and storage is not None else None
         self._parts = _Parts(network=network, storage=storage, gpu=gpu, hub=hub)
 
@@ -103,8 +117,9 @@ class Cluster:
             },
         }
         if parts.network is not None:
-            names = self._config.network.hostnames if self._config.network is not None else {}
-            outputs["endpoints"] = {service: f"https://{name}" for service, name in names.items()}
+            outputs["endpoints"] = {
+                service: endpoint.outputs() for service, endpoint in parts.network.endpoints.items()
+            }
         if parts.storage is not None:
             outputs["storageClasses"] = {"home": parts.storage.home_class, "scratch": parts.storage.scratch_class}
         if parts.gpu is not None:
@@ -136,8 +151,6 @@ class Cluster:
         config, endpoint = self._config.network, self._config.nodes.endpoint
         if config is None:
             return None
-        certificates = config.certificates
-        key = certificates.private_key if isinstance(certificates, LabCaCertificates) else None
         port = endpoint.port if endpoint is not None else None
         return Networking(
             "network",
@@ -145,7 +158,7 @@ class Cluster:
                 config=config,
                 stack=self._stack,
                 pins=self._pins,
-                lab_ca_key=self._secrets.get(key),
+                secret=self._secrets.known,
                 custom_resources_after=self._stand_ins(config, port),
                 api_server_port=port,
             ),
@@ -161,11 +174,12 @@ class Cluster:
         owners = network_plan(config, self._stack, api_server_port=port).helm_owners()
         return [StandIns("stand-ins", StandInsArgs(stack=self._stack, owners=owners), opts=self._on_cluster)]
 
-    def _storage(self) -> Storage | None:
+    def _storage(self, bootstrap: NodeBootstrap) -> Storage | None:
         config = self._config.storage
         if config is None:
             return None
         hosts = self._config.nodes.hosts
+        exported = [made for (step, _), made in bootstrap.steps.items() if step in {"exports", "scratch"}]
         return Storage(
             "storage",
             StorageArgs(
@@ -174,15 +188,23 @@ class Cluster:
                 pins=self._pins,
                 server=str(hosts[config.nfs.host].address) if config.nfs is not None else None,
                 protect=self._environment.protects_data,
+                after=exported,
+                nodes=len(members(self._config.nodes)),
             ),
             opts=self._on_cluster,
         )
 
-    def _gpu(self) -> GpuOperator | None:
+    def _gpu(self, network: Networking | None) -> GpuOperator | None:
         config = self._config.gpu
         if config is None:
             return None
-        args = GpuOperatorArgs(config=config, hosts=host_gpus(self._config), pins=self._pins, stack=self._stack)
+        args = GpuOperatorArgs(
+            config=config,
+            hosts=host_gpus(self._config),
+            pins=self._pins,
+            stack=self._stack,
+            network=network.facts if network is not None else None,
+        )
         return GpuOperator("gpu", args, opts=self._on_cluster)
 
     def _hub(self, network: Networking, storage: Storage, gpu: GpuOperator | None) -> Hub | None:
@@ -200,6 +222,7 @@ class Cluster:
                 network=network.facts,
                 shared=storage.shared,
                 home_class=storage.home_class,
+                home_requests=storage.home_requests,
                 slices=gpu.slices if gpu is not None else (),
                 gateway_name=network.gateway_name,
                 gateway_namespace=network.gateway_namespace,

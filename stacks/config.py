@@ -82,7 +82,10 @@ def cluster_settings(config: ClusterConfig, pins: Pins) -> ClusterSettings | Non
         pods=network.pods,
         services=network.services,
         domain=network.cluster_domain,
+        management=network.management,
+        nfs_clients=config.storage.nfs.clients if config.storage is not None and config.storage.nfs is not None else (),
         pins=pins,
+        host_mtu_bytes=network.cni.host_mtu_bytes if network.cni is not None else None,
         has_host_driver=config.gpu is not None and config.gpu.driver.source is DriverSource.HOST,
     )
 

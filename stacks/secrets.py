@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pulumi
 
-from components.network.config import LabCaCertificates
+from components.network.plan import secrets as network_secrets
 from components.nodes import plan as nodes_plan
+from components.storage.hosts_plan import secrets as storage_secrets
 from components.unknown import unknown_text
 
 from .errors import MissingSecretsError
@@ -19,20 +20,25 @@ if TYPE_CHECKING:
 
     from .config import ClusterConfig
 
-__all__ = ["StackSecrets", "used_secrets"]
+__all__ = ["StackSecrets", "host_secrets", "used_secrets"]
 
 
 def used_secrets(config: ClusterConfig) -> tuple[SecretRef, ...]:
-    """Return the secrets the program reads for a cluster: of its nodes, the certificates and the sign-in."""
+    """Return the secrets the program reads for a cluster: of its hosts, the certificates and the sign-in."""
     network, hub = config.network, config.hub
-    certificates = network.certificates if network is not None else None
     authentication = hub.authentication if hub is not None else None
     named = (
-        *nodes_plan.secrets(config.nodes),
-        certificates.private_key if isinstance(certificates, LabCaCertificates) else None,
+        *host_secrets(config),
+        *(network_secrets(network) if network is not None else ()),
         authentication.client_secret if authentication is not None and authentication.kind != "dummy" else None,
     )
     return tuple(reference for reference in named if reference is not None)
+
+
+def host_secrets(config: ClusterConfig) -> tuple[SecretRef, ...]:
+    """Return the secrets that reaching the hosts and their steps take; of an adopted cluster, its kubeconfig alone."""
+    storage = storage_secrets(config.storage) if config.nodes.adopt is None else ()
+    return (*nodes_plan.secrets(config.nodes), *storage)
 
 
 class StackSecrets:

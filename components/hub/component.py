@@ -1,8 +1,8 @@
 """The lab's JupyterHub as resources.
 
-Children: ``<name>-namespace`` LabNamespace, ``<name>-<volume>-pv`` and ``<name>-<volume>-claim`` per shared volume,
-``<name>-cookie`` and ``<name>-crypt`` RandomPassword, ``<name>-keys`` Secret, ``<name>-client`` Secret with the
-provider's client secret, ``<name>-jupyterhub`` Release.
+Children: ``<name>-namespace`` LabNamespace, ``<name>-<volume>-pv`` and ``<name>-<volume>-claim`` per shared volume and
+for the folder in which homes are asked for, ``<name>-cookie`` and ``<name>-crypt`` RandomPassword, ``<name>-keys``
+Secret, ``<name>-client`` Secret with the provider's client secret, ``<name>-jupyterhub`` Release.
 
 The proxy's token is the chart's own: the chart reads it from the Secret it makes itself and nowhere else
 (``hub/deployment.yaml``, ``proxy/deployment.yaml``), and keeps it from one upgrade to the next.
@@ -27,6 +27,7 @@ from components.storage.claims import claim_shared
 
 from .errors import MissingClientSecretError
 from .facts import HubFacts, RouteTarget
+from .flows import proxy_exceptions
 from .plan import hub_values, namespace_plan
 from .values import CLIENT_SECRET_KEY, SECTIONS
 
@@ -84,8 +85,10 @@ class HubArgs:
     """Names of the stack's priority classes by key; ``services`` and ``interactive`` are used where given."""
     client_secret: pulumi.Input[str] | None = None
     """The identity provider's client secret; needed unless the sign-in is the dummy."""
+    home_requests: SharedVolumes | None = None
+    """The folder in which homes are asked for (`Storage.home_requests`); None where nobody has to."""
     is_simulated: bool = False
-    """Whether nodes have no container runtime: no image is ever pulled."""
+    """Whether nodes have no container runtime: no image is ever pulled, and no storage host makes homes."""
     protect: bool = False
     """Whether the namespace, which holds everybody's homes, refuses to be deleted."""
 
@@ -118,13 +121,14 @@ class Hub(pulumi.ComponentResource):
         )
         self.namespace = namespace.name
         volumes = claim_shared(name, args.shared, namespace, self)
+        requests = self._home_requests(namespace)
         secrets = self._secrets()
         release(
             f"{name}-{CHART}",
             args.pins.chart(CHART),
             release_name=scoped(CHART, args.stack),
             namespace=namespace.name,
-            values=self._values(hostname, volumes),
+            values=self._values(hostname, volumes, requests),
             opts=pulumi.ResourceOptions(parent=self, depends_on=[namespace, *secrets]),
             timeout=PULL_TIMEOUT,
         )
@@ -140,6 +144,14 @@ class Hub(pulumi.ComponentResource):
             raise MissingClientSecretError
         sealed = pulumi.Output.secret(self._args.client_secret)
         return [keys, self._secret("client", CLIENT_SECRET, {CLIENT_SECRET_KEY: sealed})]
+
+    def _home_requests(self, namespace: LabNamespace) -> str | None:
+        """Claim the folder in which homes are asked for, where there is one; return the claim's name."""
+        args = self._args
+        if args.home_requests is None or args.is_simulated:
+            return None
+        (folder,) = claim_shared(self._name, args.home_requests, namespace, self)
+        return folder.claim
 
     def _has_provider(self) -> bool:
         return self._args.config.authentication.kind != "dummy"
@@ -165,7 +177,7 @@ class Hub(pulumi.ComponentResource):
         )
 
     def _values(
-        self, hostname: str | None, volumes: Sequence[SharedMount]
+        self, hostname: str | None, volumes: Sequence[SharedMount], home_requests: str | None
     ) -> Mapping[str, pulumi.Output[Mapping[str, Value]]]:
         """Return the chart's values by top-level key, each known once the names of other components are."""
         args = self._args
@@ -191,6 +203,8 @@ class Hub(pulumi.ComponentResource):
                 servers_priority=known.get("interactive"),
                 images={pinned: pin.image for pinned, pin in args.pins.images.items()},
                 slices=args.slices,
+                proxy_exceptions=proxy_exceptions(args.config, args.network),
+                home_requests=home_requests,
                 is_simulated=args.is_simulated,
             )
             return hub_values(args.config, facts)

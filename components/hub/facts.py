@@ -47,5 +47,9 @@ class HubFacts:
     """Pinned images by name."""
     slices: Sequence[Slice] = ()
     """What the GPUs offer."""
+    proxy_exceptions: Sequence[str] = ()
+    """What servers reach without the web proxy, where the lab has one (``NO_PROXY``)."""
+    home_requests: str | None = None
+    """Claim of the folder in which homes are asked for; None where the storage class makes them by itself."""
     is_simulated: bool = False
     """Whether nodes have no container runtime: no image is ever pulled."""

@@ -6,20 +6,21 @@ import html
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from . import home_requests
 from .config import HomeKey
 from .profiles import profile_groups, profile_list
 from .signin import CLIENT_SECRET_VARIABLE, account_key, authenticator_config
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from components.images import ImageReference
     from components.model import Value
 
-    from .config import HubConfig
+    from .config import HubConfig, WebProxy
     from .facts import HubFacts
 
-__all__ = ["CLIENT_SECRET_KEY", "SECTIONS", "hub_values"]
+__all__ = ["CLIENT_SECRET_KEY", "SECTIONS", "SERVER_UID", "hub_values"]
 
 CLIENT_SECRET_KEY = "client-secret"  # noqa: S105 - the key's name
 """Key of the provider's client secret in its Secret."""
@@ -41,6 +42,10 @@ from z2jh import get_config
 configure(c, get_config("custom.lab"))
 """
 """What the hub runs once the chart has configured it; ``z2jh`` is the chart's own module."""
+
+_NO_POLICY: Mapping[str, Value] = {"enabled": False}
+"""In place of the chart's own policies, which add up with the namespace's and by default let hub and proxy out to every
+address: all flows are said in `components.hub.flows`."""
 
 _CHART_IMAGES = {
     "k8s-hub": ("hub",),
@@ -90,7 +95,7 @@ def hub_values(config: HubConfig, facts: HubFacts) -> Mapping[str, Mapping[str, 
         "prePuller": _pre_puller(facts),
         "httpRoute": _http_route(facts),
         "ingress": {"enabled": False},
-        "custom": {"lab": _lab_settings(config)},
+        "custom": _custom(config, facts),
     }
     for pin, place in _CHART_IMAGES.items():
         if (image := facts.images.get(pin)) is not None:
@@ -98,9 +103,19 @@ def hub_values(config: HubConfig, facts: HubFacts) -> Mapping[str, Mapping[str, 
     return values
 
 
-def _needs_code(config: HubConfig) -> bool:
-    """Tell whether the hub needs our module: a claim named after an account, or profiles by group."""
-    return bool(profile_groups(config)) or _home_settings(config) is not None
+def _modules(config: HubConfig, facts: HubFacts) -> Mapping[str, str]:
+    """Return the modules of ours the hub needs, by name, each with the lines that call it.
+
+    `MODULE` names claims after accounts and shows profiles by group; the other one asks for the home of that name, so
+    it is called second, and not without the first, whose hook it goes on from.
+    """
+    asks = facts.home_requests is not None
+    needed: dict[str, str] = {}
+    if asks or profile_groups(config) or _home_settings(config) is not None:
+        needed[MODULE] = _CALL
+    if asks:
+        needed[home_requests.MODULE] = home_requests.CALL
+    return needed
 
 
 def _hub(config: HubConfig, facts: HubFacts) -> dict[str, Value]:
@@ -119,7 +134,7 @@ def _hub(config: HubConfig, facts: HubFacts) -> dict[str, Value]:
         "concurrentSpawnLimit": config.servers.concurrent_spawns,
         "allowNamedServers": False,
         "extraPodSpec": _priority(facts.services_priority),
-        "networkPolicy": {"enabled": True},
+        "networkPolicy": _NO_POLICY,
     }
     if config.servers.most is not None:
         hub["activeServerLimit"] = config.servers.most
@@ -129,13 +144,18 @@ def _hub(config: HubConfig, facts: HubFacts) -> dict[str, Value]:
     if facts.client_secret is not None:
         reference: Value = {"name": facts.client_secret, "key": CLIENT_SECRET_KEY}
         hub["extraEnv"] = {CLIENT_SECRET_VARIABLE: {"valueFrom": {"secretKeyRef": reference}}}
-    if _needs_code(config):
-        code = files("components.hub.files").joinpath(f"{MODULE}.py").read_text(encoding="utf-8")
-        hub["extraFiles"] = {
-            MODULE: {"mountPath": f"{CONFIGURATION_FOLDER}/{MODULE}.py", "mode": 0o444, "stringData": code}
-        }
-        hub["extraConfig"] = {"lab": _CALL}
+    if facts.home_requests is not None:
+        hub["extraVolumes"] = [home_requests.request_volume(facts.home_requests)]
+        hub["extraVolumeMounts"] = [home_requests.request_volume_mount()]
+    if modules := _modules(config, facts):
+        hub["extraFiles"] = {name: _module_file(name) for name in modules}
+        hub["extraConfig"] = {"lab": "".join(modules.values())}
     return hub
+
+
+def _module_file(name: str) -> Value:
+    code = files("components.hub.files").joinpath(f"{name}.py").read_text(encoding="utf-8")
+    return {"mountPath": f"{CONFIGURATION_FOLDER}/{name}.py", "mode": 0o444, "stringData": code}
 
 
 def _hub_config(config: HubConfig, facts: HubFacts) -> Value:
@@ -177,8 +197,7 @@ def _proxy(facts: HubFacts) -> dict[str, Value]:
         "chp": {
             "resources": {"requests": {"cpu": "200m", "memory": "256Mi"}},
             "extraPodSpec": _priority(facts.services_priority),
-            # Closed to everybody but the hub and whom the namespace's own policies let in (the gateway).
-            "networkPolicy": {"enabled": True, "allowedIngressPorts": []},
+            "networkPolicy": _NO_POLICY,
         },
     }
 
@@ -211,18 +230,8 @@ def _singleuser(config: HubConfig, facts: HubFacts) -> dict[str, Value]:
         "allowPrivilegeEscalation": False,
         # The chart's own block is a privileged init container, which the namespace refuses; policies do it instead.
         "cloudMetadata": {"blockWithIptables": False, "ip": "169.254.169.254"},
-        "networkPolicy": {
-            "enabled": True,
-            # Nothing by the chart's coarse switches: the namespace's policies say what servers may reach.
-            "egressAllowRules": {
-                "cloudMetadataServer": False,
-                "dnsPortsCloudMetadataServer": False,
-                "dnsPortsKubeSystemNamespace": True,
-                "dnsPortsPrivateIPs": False,
-                "nonPrivateIPs": False,
-                "privateIPs": False,
-            },
-        },
+        "networkPolicy": _NO_POLICY,
+        "extraEnv": _proxy_environment(config.network.proxy, facts.proxy_exceptions),
         # A profile says what it guarantees; the chart's own 1 GiB must not come in where one says nothing.
         "memory": {"guarantee": 0},
         "storage": {
@@ -241,6 +250,14 @@ def _singleuser(config: HubConfig, facts: HubFacts) -> dict[str, Value]:
             "extraVolumeMounts": mounts,
         },
     }
+
+
+def _proxy_environment(proxy: WebProxy | None, exceptions: Sequence[str]) -> dict[str, Value]:
+    """Return what tells programs of the web proxy; in both spellings, since curl heeds only ``http_proxy``."""
+    if proxy is None:
+        return {}
+    told = {"http_proxy": proxy.url, "https_proxy": proxy.url, "no_proxy": ",".join(exceptions)}
+    return {spelling: value for name, value in told.items() for spelling in (name, name.upper())}
 
 
 def _cull(config: HubConfig) -> dict[str, Value]:
@@ -293,6 +310,14 @@ def _home_settings(config: HubConfig) -> Mapping[str, Value] | None:
     if key is None:
         return None
     return {"issuer": key.issuer, "userInfo": key.user_info, "claims": list(key.claims)}
+
+
+def _custom(config: HubConfig, facts: HubFacts) -> dict[str, Value]:
+    """Return what our modules read, each from a key of its own."""
+    custom: dict[str, Value] = {"lab": _lab_settings(config)}
+    if facts.home_requests is not None:
+        custom["homes"] = home_requests.request_settings(SERVER_UID, SERVER_GID)
+    return custom
 
 
 def _lab_settings(config: HubConfig) -> Value:

@@ -31,7 +31,8 @@ def backup_steps(config: NodesConfig) -> tuple[Step, ...]:
     return tuple(
         Step(
             name="backup",
-            files=("etcd-backup", "etcd-restore"),
+            libraries=("backups",),
+            files=("repository", "etcd-backup", "etcd-restore"),
             subject=name,
             host=name,
             values={
@@ -43,6 +44,7 @@ def backup_steps(config: NodesConfig) -> tuple[Step, ...]:
                 "KEEP_DAILY": backup.keep.daily,
                 "KEEP_HOURLY": backup.keep.hourly,
                 "KEEP_WEEKLY": backup.keep.weekly,
+                "REPOSITORY_SCRIPT": f"{FOLDER}/{script_file('repository')}",
                 "RESTORE_SCRIPT": f"{FOLDER}/{script_file('etcd-restore')}",
                 "S3_ACCESS_KEY_ID": backup.s3.access_key_id if backup.s3 is not None else None,
                 "S3_SECRET_ACCESS_KEY": backup.s3.secret_access_key if backup.s3 is not None else None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from graphlib import TopologicalSorter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from .backup_plan import backup_steps
 from .control_plane_plan import cluster_steps, control_plane_steps, kubeconfig_steps, load_balancer_steps
@@ -18,23 +18,49 @@ from .system_plan import system_steps
 from .upgrade_plan import certificate_steps, version_steps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from .config import NodesConfig
     from .settings import ClusterSettings
 
-__all__ = ["KUBECONFIG", "bootstrap_steps", "in_order", "kept_steps"]
+__all__ = ["KUBECONFIG", "FurtherSteps", "bootstrap_steps", "in_order", "kept_steps", "no_further_steps"]
 
 KUBECONFIG = StepOutput(step="kubeconfig", host=None, key="kubeconfig")
 """The administrator's kubeconfig, in base64."""
 
 
-def bootstrap_steps(config: NodesConfig, settings: ClusterSettings) -> tuple[Step, ...]:
-    """Return all steps of all hosts that are not lost, each after what it waits for.
+FurtherSteps: TypeAlias = "Callable[[NodesConfig], tuple[Step, ...]]"
+"""Gives the steps that other components have on the hosts of a nodes section: pools, exports."""
+
+
+def no_further_steps(_: NodesConfig) -> tuple[Step, ...]:
+    """Return no steps: no other component has anything to do on hosts."""
+    return ()
+
+
+def bootstrap_steps(
+    config: NodesConfig, settings: ClusterSettings | None, further: FurtherSteps = no_further_steps
+) -> tuple[Step, ...]:
+    """Return all steps of all hosts that are not lost, each after what it waits for; none where a cluster is adopted.
 
     Every control-plane host is given the same scripts, so that it does not matter which of them does what for others.
+
+    Parameters
+    ----------
+    config
+        The nodes section.
+    settings
+        The cluster that hosts are bootstrapped into; None only where one is adopted.
+    further
+        Gives the steps of other components.
     """
-    steps = (
+    if config.adopt is not None or settings is None:
+        return ()
+    return _with_scripts(config, (*_node_steps(config, settings), *further(config)))
+
+
+def _node_steps(config: NodesConfig, settings: ClusterSettings) -> tuple[Step, ...]:
+    return (
         *system_steps(config, settings),
         *runtime_steps(config, settings),
         *kubernetes_steps(config, settings),
@@ -50,7 +76,11 @@ def bootstrap_steps(config: NodesConfig, settings: ClusterSettings) -> tuple[Ste
         *backup_steps(config),
         *kubeconfig_steps(config, settings),
     )
-    planes = control_planes(config)
+
+
+def _with_scripts(config: NodesConfig, steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    """Return the steps in order, before them on each host the one that puts their scripts there."""
+    planes, hosts = control_planes(config), {step.host for step in steps}
     scripts = (
         Step(
             name=INSTALLATION,
@@ -60,13 +90,15 @@ def bootstrap_steps(config: NodesConfig, settings: ClusterSettings) -> tuple[Ste
             libraries=scripts_on(planes if name in planes else (name,), steps),
         )
         for name, host in config.hosts.items()
-        if not host.lost
+        if not host.lost and name in hosts
     )
     after_scripts = (replace(step, after=((INSTALLATION, step.host), *step.after)) for step in steps)
     return in_order((*scripts, *after_scripts))
 
 
-def kept_steps(config: NodesConfig, settings: ClusterSettings) -> tuple[Step, ...]:
+def kept_steps(
+    config: NodesConfig, settings: ClusterSettings | None, further: FurtherSteps = no_further_steps
+) -> tuple[Step, ...]:
     """Return the steps that machines which are lost would have: they stay in the state until the host leaves the file.
 
     What others do when such a machine leaves is not among them, so that it is done.
@@ -75,7 +107,7 @@ def kept_steps(config: NodesConfig, settings: ClusterSettings) -> tuple[Step, ..
     if not lost:
         return ()
     found = {name: host.model_copy(update={"lost": False}) for name, host in config.hosts.items()}
-    steps = bootstrap_steps(config.model_copy(update={"hosts": found}), settings)
+    steps = bootstrap_steps(config.model_copy(update={"hosts": found}), settings, further)
     return tuple(step for step in steps if step.subject in lost and step.lifecycle is not Lifecycle.LEAVING)
 
 

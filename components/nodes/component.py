@@ -17,7 +17,7 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaPatchArgs
 
 from components.unknown import unknown_text
 
-from .bootstrap_plan import KUBECONFIG, bootstrap_steps, kept_steps
+from .bootstrap_plan import KUBECONFIG, FurtherSteps, bootstrap_steps, kept_steps, no_further_steps
 from .commands import StepCommands
 from .errors import KubeconfigMissingError, SettingsMissingError
 from .plan import KubeconfigSource, kubeconfig_source, members, node_labels
@@ -45,6 +45,8 @@ class NodeBootstrapArgs:
     """Gives the secrets that the section names."""
     settings: ClusterSettings | None = None
     """The cluster that hosts are bootstrapped into; not needed where one is adopted."""
+    further: FurtherSteps = no_further_steps
+    """Gives the steps that other components have on the hosts."""
 
 
 class NodeBootstrap(pulumi.ComponentResource):
@@ -66,6 +68,8 @@ class NodeBootstrap(pulumi.ComponentResource):
     """Kubeconfig of an administrator, secret. Unknown in a preview whose cluster does not exist yet."""
     joined: Mapping[str, pulumi.Resource]
     """By host: what has made it a node; nothing where the cluster is adopted."""
+    steps: Mapping[tuple[str, str | None], pulumi.Resource]
+    """Every step by name and subject, for what waits for one: ``("exports", "store-1")``."""
 
     def __init__(self, name: str, args: NodeBootstrapArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         source = kubeconfig_source(args.config)
@@ -73,20 +77,24 @@ class NodeBootstrap(pulumi.ComponentResource):
             raise SettingsMissingError
         adopted = None if source is KubeconfigSource.BOOTSTRAP else _adopted_kubeconfig(source, args)
         super().__init__("lab:index:NodeBootstrap", name, None, opts)
-        self.joined = {}
-        kubeconfig = self._bootstrap(name, args) if adopted is None else adopted
+        commands = self._take_steps(name, args)
+        kubeconfig = commands.result(KUBECONFIG).apply(_decoded) if adopted is None else adopted
         self.kubeconfig = pulumi.Output.secret(kubeconfig)
         self.register_outputs({"kubeconfig": self.kubeconfig})
 
-    def _bootstrap(self, name: str, args: NodeBootstrapArgs) -> pulumi.Output[str]:
-        """Register every step of every host, and return the kubeconfig that comes of it."""
-        assert args.settings is not None  # noqa: S101 - refused above
+    def _take_steps(self, name: str, args: NodeBootstrapArgs) -> StepCommands:
+        """Register every step of every host."""
         commands = StepCommands(name, args.config, args.secret, self)
-        added = {step.key: commands.add(step) for step in bootstrap_steps(args.config, args.settings)}
-        self.joined = {host: added["join", host] for host in members(args.config)}
-        for step in kept_steps(args.config, args.settings):
+        steps = bootstrap_steps(args.config, args.settings, args.further)
+        self.steps = {step.key: commands.add(step) for step in steps}
+        self.joined = {subject: made for (step, subject), made in self.steps.items() if step == "join" and subject}
+        for step in kept_steps(args.config, args.settings, args.further):
             commands.keep(step)
-        return commands.result(KUBECONFIG).apply(lambda encoded: base64.b64decode(encoded).decode())
+        return commands
+
+
+def _decoded(encoded: str) -> str:
+    return base64.b64decode(encoded).decode()
 
 
 @dataclass(frozen=True, kw_only=True)

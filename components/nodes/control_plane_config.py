@@ -10,6 +10,7 @@ from pydantic import Field
 from components.addresses import DnsName
 from components.model import Model
 from components.quantities import Duration, Size
+from components.s3 import S3Credentials
 from components.secrets import SecretRef
 
 from .host_system_config import KubeProxyConfig
@@ -24,7 +25,6 @@ __all__ = [
     "EncryptionKeyConfig",
     "EtcdConfig",
     "OidcConfig",
-    "S3Credentials",
     "UpgradeConfig",
 ]
 
@@ -101,13 +101,6 @@ class EtcdConfig(Model):
         le=50_000,
         description="Silence after which members elect a leader: ten heartbeats, five at the least.",
     )
-
-
-class S3Credentials(Model):
-    """Access to an S3 bucket."""
-
-    access_key_id: SecretRef = Field(title="Access key ID", description="Configuration key with the access key's ID.")
-    secret_access_key: SecretRef = Field(description="Configuration key with the secret access key.")
 
 
 class BackupRetention(Model):

@@ -34,11 +34,15 @@ __all__ = [
     "installation",
     "read_script",
     "script_file",
+    "script_paths",
     "scripts_on",
 ]
 
 FILES = Path(__file__).parent / "files"
-"""Where the scripts are."""
+"""Where the scripts of the hosts themselves are."""
+COMPONENTS = Path(__file__).parents[1]
+SCRIPTS = "*/files/*.sh"
+"""Every component's scripts, beneath `COMPONENTS`. A name is taken once among them all."""
 COMMON = ("lib", "packages", "downloads")
 """What every script is written with."""
 INSTALLATION = "scripts"
@@ -122,7 +126,7 @@ class Step:
     values: Mapping[str, ScriptValue]
     """By the name the script reads them under, in capitals."""
     script: str = ""
-    """Name of the file in `FILES`, without its suffix; the step's own name if none is given."""
+    """Name of the script, without its suffix; the step's own name if none is given."""
     libraries: tuple[str, ...] = ()
     """Further files with functions the script calls, without their suffix; of `INSTALLATION`, all it puts there."""
     files: tuple[str, ...] = ()
@@ -197,8 +201,14 @@ def script_file(name: str) -> str:
 
 @cache
 def read_script(name: str) -> str:
-    """Return the script `name` of `FILES`."""
-    return (FILES / f"{name}.sh").read_text(encoding="utf-8")
+    """Return the script `name`, whichever component's it is."""
+    return script_paths()[name].read_text(encoding="utf-8")
+
+
+@cache
+def script_paths() -> Mapping[str, Path]:
+    """Return where every script is, by its name."""
+    return {path.stem: path for path in sorted(COMPONENTS.glob(SCRIPTS))}
 
 
 def _scripts_of(step: Step) -> tuple[str, ...]:

@@ -11,10 +11,17 @@ from typing import TYPE_CHECKING
 
 from components.problems import Path, Problem
 
+from .access_checks import check_access
+from .backup_checks import check_backup
 from .config import OnDelete
+from .homes_plan import check as check_homes
+from .protection_checks import check_protection
+from .zfs_checks import check_zfs, folder_paths
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Collection, Iterator, Mapping
+
+    from components.nodes.config import HostConfig
 
     from .config import NfsStorage, StorageConfig
 
@@ -24,7 +31,14 @@ HOME_MOUNT = "/home"
 """Where homes are mounted in a user's server; a shared folder there would hide them."""
 
 
-def check(config: StorageConfig, hosts: Collection[str], storage_hosts: Collection[str]) -> Iterator[Problem]:
+def check(
+    config: StorageConfig,
+    hosts: Collection[str],
+    storage_hosts: Collection[str],
+    *,
+    bootstrapped: Mapping[str, HostConfig] | None = None,
+    is_adopted: bool = False,
+) -> Iterator[Problem]:
     """Yield what is wrong with a storage section.
 
     Parameters
@@ -35,23 +49,56 @@ def check(config: StorageConfig, hosts: Collection[str], storage_hosts: Collecti
         Names of all hosts.
     storage_hosts
         Names of the hosts with the role ``storage``.
+    bootstrapped
+        The hosts, where this stack bootstraps them: then it is seen whether they know each other's keys.
+    is_adopted
+        Whether the cluster is one that exists and is not simulated: nothing is done on its machines.
     """
+    yield from check_zfs(config, storage_hosts, is_adopted=is_adopted)
     if config.nfs is not None:
         yield from _host(config.nfs, hosts, storage_hosts)
         yield from _homes(config.nfs)
+        yield from check_homes(config.nfs)
         yield from _folders(config.nfs)
-        mounts = [(("nfs", "shared", index), folder) for index, folder in enumerate(config.nfs.shared)]
+        yield from check_access(config.nfs)
+        yield from check_protection(config.nfs, config.zfs, bootstrapped)
+        yield from check_backup(config.nfs)
+    if config.use is not None and config.use.scratch_class == config.use.home_class:
+        yield Problem(
+            path=("use", "scratchClass"),
+            what=f"{config.use.home_class} is the class of homes, too: scratch goes with its claim, homes must not",
+            remedy="name another class, or leave scratchClass out",
+        )
+    yield from _mounts(config)
+
+
+def _mounts(config: StorageConfig) -> Iterator[Problem]:
+    """Yield what is wrong with where volumes appear in a user's server."""
+    if config.nfs is not None:
+        mounts: list[tuple[Path, str, str]] = [
+            (("nfs", "shared", index), folder.name, folder.mount_path) for index, folder in enumerate(config.nfs.shared)
+        ]
     else:
         used = () if config.use is None else config.use.shared
-        mounts = [(("use", "shared", index), volume) for index, volume in enumerate(used)]
-    yield from _unique("shared folders", "name", [(path, mount.name) for path, mount in mounts])
-    yield from _unique("shared folders", "mountPath", [(path, mount.mount_path) for path, mount in mounts])
-    for path, mount in mounts:
-        if _within(mount.mount_path, HOME_MOUNT) or _within(HOME_MOUNT, mount.mount_path):
+        mounts = [(("use", "shared", index), volume.name, volume.mount_path) for index, volume in enumerate(used)]
+    yield from _unique("shared folders", "name", [(path, name) for path, name, _ in mounts])
+    yield from _unique("shared folders", "mountPath", [(path, place) for path, _, place in mounts])
+    groups = None if config.nfs is None else config.nfs.group_folders
+    if groups is not None:
+        mounts.append((("nfs", "groupFolders"), "groups", groups.mount_path))
+    for path, _, place in mounts:
+        if _within(place, HOME_MOUNT) or _within(HOME_MOUNT, place):
             yield Problem(
                 path=(*path, "mountPath"),
-                what=f"{mount.mount_path} would hide people's homes in {HOME_MOUNT}",
+                what=f"{place} would hide people's homes in {HOME_MOUNT}",
                 remedy="mount it elsewhere, such as /shared/datasets",
+            )
+    for (_, _, one), (path, _, other) in combinations(mounts, 2):
+        if one != other and (_within(one, other) or _within(other, one)):
+            yield Problem(
+                path=(*path, "mountPath"),
+                what=f"{other} {'lies inside' if _within(other, one) else 'holds'} {one}, where another volume appears",
+                remedy="give every volume a mountPath beside the others",
             )
 
 
@@ -80,11 +127,7 @@ def _homes(nfs: NfsStorage) -> Iterator[Problem]:
 
 def _folders(nfs: NfsStorage) -> Iterator[Problem]:
     """Yield folders inside one another: a claim's folder or an archived one could be another volume's."""
-    folders: list[tuple[Path, str]] = [(("nfs", "homes", "path"), nfs.homes.path)]
-    if nfs.scratch is not None:
-        folders.append((("nfs", "scratch", "path"), nfs.scratch.path))
-    folders += [(("nfs", "shared", index, "path"), folder.path) for index, folder in enumerate(nfs.shared)]
-    for (_, one), (path, other) in combinations(folders, 2):
+    for (_, one), (path, other) in combinations(folder_paths(nfs), 2):
         if _within(other, one) or _within(one, other):
             relation = "is" if one == other else "lies inside" if _within(other, one) else "holds"
             yield Problem(
@@ -94,7 +137,7 @@ def _folders(nfs: NfsStorage) -> Iterator[Problem]:
             )
 
 
-def _unique(noun: str, field: str, values: list[tuple[tuple[str, str, int], str]]) -> Iterator[Problem]:
+def _unique(noun: str, field: str, values: list[tuple[Path, str]]) -> Iterator[Problem]:
     seen: set[str] = set()
     for path, value in values:
         if value in seen:

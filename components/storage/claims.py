@@ -98,7 +98,7 @@ def _volume_spec(plan: SharedVolumePlan, server: pulumi.Input[str], namespace: s
         csi=CSIPersistentVolumeSourceArgs(
             driver=DRIVER,
             read_only=plan.read_only,
-            volume_attributes={"server": server, "share": plan.path},
+            volume_attributes={"server": server if plan.server is None else plan.server, "share": plan.path},
             # The kubelet tells volumes of a node apart by it: one per volume, whatever folder it shows.
             volume_handle=plan.volume(namespace),
         ),

@@ -20,9 +20,11 @@ from components.namespaces.plan import STACK_LABEL
 
 from .claims import SharedVolumes
 from .errors import MissingServerError
-from .plan import CHART, DRIVER, storage_plan, used_mounts
+from .plan import CHART, CONTROLLERS, DRIVER, home_requests_volume, storage_plan, used_home_requests, used_mounts
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from components.pins import Pins
 
     from .config import NfsStorage, StorageConfig, StorageUse
@@ -40,6 +42,10 @@ class StorageArgs:
     pins: Pins
     server: pulumi.Input[str] | None = None
     """Address of the NFS server: of the host that ``storage.nfs.host`` names. Not needed where storage is used."""
+    nodes: int = CONTROLLERS
+    """How many nodes the cluster has: on a single one there is one controller of the driver."""
+    after: Sequence[pulumi.Resource] = ()
+    """What has to be done on the storage hosts before anything is of use: the exports."""
     protect: bool = False
     """Whether volumes and claims that hold data refuse to be deleted."""
 
@@ -59,6 +65,8 @@ class Storage(pulumi.ComponentResource):
     """StorageClass for scratch space, if there is any."""
     shared: SharedVolumes
     """Shared volumes, for namespaces to claim."""
+    home_requests: SharedVolumes | None = None
+    """The folder in which a hub asks for homes, for its namespace to claim; None where homes need not be asked for."""
 
     def __init__(self, name: str, args: StorageArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("lab:index:Storage", name, None, opts)
@@ -72,7 +80,7 @@ class Storage(pulumi.ComponentResource):
     def _build(self, args: StorageArgs, nfs: NfsStorage) -> None:
         if args.server is None:
             raise MissingServerError(nfs.host)
-        plan = storage_plan(nfs, args.stack)
+        plan = storage_plan(nfs, args.stack, is_ours=args.config.zfs is not None, nodes=args.nodes)
         namespace = LabNamespace(
             f"{self._name}-namespace",
             LabNamespaceArgs(plan=plan.namespace),
@@ -88,12 +96,19 @@ class Storage(pulumi.ComponentResource):
         )
         self.home_class = self._storage_class(plan.homes, args, args.server)
         self.scratch_class = None if plan.scratch is None else self._storage_class(plan.scratch, args, args.server)
-        self.shared = SharedVolumes(plans=plan.shared, server=args.server, protect=args.protect, after=(driver,))
+        after = (driver, *args.after)
+        self.shared = SharedVolumes(plans=plan.shared, server=args.server, protect=args.protect, after=after)
+        if args.config.zfs is not None:
+            self.home_requests = SharedVolumes(
+                plans=(home_requests_volume(nfs),), server=args.server, protect=args.protect, after=after
+            )
 
     def _use(self, use: StorageUse) -> None:
         self.home_class = pulumi.Output.from_input(use.home_class)
         self.scratch_class = None if use.scratch_class is None else pulumi.Output.from_input(use.scratch_class)
         self.shared = SharedVolumes(claimed=used_mounts(use))
+        if (requests := used_home_requests(use)) is not None:
+            self.home_requests = SharedVolumes(claimed=(requests,))
 
     def _storage_class(self, plan: ClassPlan, args: StorageArgs, server: pulumi.Input[str]) -> pulumi.Output[str]:
         made = StorageClass(
@@ -105,6 +120,6 @@ class Storage(pulumi.ComponentResource):
             reclaim_policy=plan.reclaim_policy,
             volume_binding_mode="Immediate",
             allow_volume_expansion=True,
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=pulumi.ResourceOptions(parent=self, depends_on=list(args.after)),
         )
         return made.metadata.apply(lambda metadata: metadata.name or plan.name)

@@ -7,16 +7,25 @@ from typing import TYPE_CHECKING, Annotated, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from components.addresses import DnsLabel, DnsName
+from components.addresses import Address, Cidr, DnsLabel, DnsName
 from components.errors import ConfigurationError, MalformedValueError
 from components.model import Model
 from components.quantities import Size
+
+from .protection_config import DataBackupConfig, ReplicationConfig, SnapshotsConfig
+from .zfs_config import ZfsConfig
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = [
     "DynamicFolder",
+    "Everyone",
+    "FolderExport",
+    "GroupConfig",
+    "GroupsFolder",
+    "HomesFolder",
+    "NfsServer",
     "NfsStorage",
     "NfsVersion",
     "OnDelete",
@@ -24,6 +33,7 @@ __all__ = [
     "StorageConfig",
     "StorageUse",
     "UsedVolume",
+    "UserIds",
 ]
 
 
@@ -51,6 +61,19 @@ def _absolute(path: str) -> str:
 
 AbsolutePath = Annotated[str, AfterValidator(_absolute)]
 """A path from the root, in its shortest form."""
+GroupName = Annotated[str, Field(pattern=r"^[a-z_][a-z0-9_-]{0,31}$")]
+"""Name of a group (groupadd(8))."""
+HomeName = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?/[a-z0-9]([a-z0-9.-]*[a-z0-9])?$")]
+"""Namespace and claim of a home: the folder it has beneath the homes'."""
+
+
+class NfsServer(StrEnum):
+    """Which server exports."""
+
+    KERNEL = "kernel"
+    """The kernel's own (nfs-kernel-server): the fastest, and the default."""
+    GANESHA = "ganesha"
+    """nfs-ganesha, in user space: where a kernel has none, or a pool lies on FUSE."""
 
 
 class DynamicFolder(Model):
@@ -61,32 +84,134 @@ class DynamicFolder(Model):
         default=OnDelete.RETAIN,
         description="retain leaves the claim's folder, archive renames it, delete removes it with what is in it.",
     )
+    quota: Size | None = Field(
+        default=None, description="Most that all of it may take together; with zfs only. None without it."
+    )
+    reservation: Size | None = Field(
+        default=None, description="Space that is kept for it, whatever the others take; with zfs only."
+    )
+
+
+class UserIds(Model):
+    """The range people's user ids lie in; no home is ever given to another."""
+
+    first: int = Field(default=1000, ge=1, le=2**31 - 1, description="Smallest user id.")
+    last: int = Field(default=2**31 - 1, ge=1, le=2**31 - 1, description="Largest user id.")
+
+
+class HomesFolder(DynamicFolder):
+    """Homes: with zfs, a dataset for every claim, made when its owner first signs in."""
+
+    each: Size | None = Field(
+        default=None, title="Quota of a home", description="Most that one home may take; with zfs only."
+    )
+    exceptions: dict[HomeName, Size] = Field(
+        default={}, description="Other quotas, by namespace and claim: {hub-prod/claim-ada: 1Ti}."
+    )
+    user_ids: UserIds = Field(default=UserIds(), title="User ids", description="Whom a home may be given to.")
+
+
+class Everyone(StrEnum):
+    """Access of all users."""
+
+    EVERYONE = "everyone"
+
+
+class FolderExport(Model):
+    """An export of somebody else's server."""
+
+    server: Address | DnsName = Field(description="Address of the server.")
+    path: AbsolutePath = Field(title="Export", description="Path it exports.")
+    version: NfsVersion = Field(
+        default=NfsVersion.V4_1,
+        title="NFS version",
+        description="Protocol version to mount; 4.1 is what other servers speak, too.",
+    )
 
 
 class SharedFolder(Model):
     """One folder that every server of every user sees."""
 
     name: DnsLabel = Field(description="Name of the volume.")
-    path: AbsolutePath = Field(title="Folder on the server", description="Exported by the server, or below an export.")
+    path: AbsolutePath | None = Field(
+        default=None, title="Folder on the server", description="Exported by the server. This or source."
+    )
+    source: FolderExport | None = Field(
+        default=None, title="Existing export", description="Mounted read-only from another server. This or path."
+    )
     mount_path: AbsolutePath = Field(description="Where it appears in a user's server.")
     size: Size = Field(
-        description="Capacity of its PersistentVolume. NFS enforces none; it is what people and dashboards read."
+        description="Capacity of its PersistentVolume, and with zfs its quota. What people and dashboards read."
     )
-    writable: bool = Field(
-        default=False, description="Whether users may write to it: false for datasets, true for exchange folders."
+    readers: Everyone | tuple[GroupName, ...] = Field(
+        default=Everyone.EVERYONE, description="Groups that may read it, or everyone."
     )
+    writers: Everyone | tuple[GroupName, ...] = Field(
+        default=(), description="Groups that may write to it, or everyone; none for datasets."
+    )
+    snapshots: bool = Field(
+        default=True, description="Whether it is in the snapshots; false for what can be fetched again."
+    )
+
+    @model_validator(mode="after")
+    def _one_place(self) -> Self:
+        if (self.path is None) == (self.source is None):
+            what = f"folder {self.name} names {'neither path nor source' if self.path is None else 'path and source'}"
+            raise ConfigurationError(
+                what=what, remedy="write path for a folder of this server, or source for another's"
+            )
+        return self
+
+
+class GroupConfig(Model):
+    """A group of people with a folder of their own."""
+
+    gid: int = Field(ge=1, le=2**31 - 1, title="Group id", description="As the lab's directory has it.")
+    quota: Size | None = Field(default=None, description="Most that its folder may take; with zfs only.")
+    folder: bool = Field(default=True, description="Whether it gets a folder; false for one that only names readers.")
+
+
+class GroupsFolder(Model):
+    """The groups' folders: each with the set-group-id bit, so that what is made in it belongs to the group."""
+
+    path: AbsolutePath = Field(title="Folder on the server", description="Holds one folder per group.")
+    mount_path: AbsolutePath = Field(description="Where it appears in a user's server.")
 
 
 class NfsStorage(Model):
     """Everything on one NFS server."""
 
     host: DnsLabel = Field(title="Storage host", description="Name of the host, among nodes.hosts, that exports.")
+    server: NfsServer = Field(default=NfsServer.KERNEL, title="NFS server", description="Which server exports.")
     version: NfsVersion = Field(default=NfsVersion.V4_2, title="NFS version", description="Protocol version to mount.")
-    homes: DynamicFolder = Field(description="Home folders; they outlive their claims.")
+    clients: tuple[Cidr, ...] = Field(
+        default=(),
+        description="Networks outside the cluster, such as workstations (a single one: 192.0.2.40/32), that may mount "
+        "the shared folders everyone may read; read-only. The nodes need not be named.",
+    )
+    homes: HomesFolder = Field(description="Home folders; they outlive their claims.")
     scratch: DynamicFolder | None = Field(default=None, description="Scratch space that goes with its claim.")
     shared: tuple[SharedFolder, ...] = Field(
         default=(), title="Shared folders", description="Datasets, notebooks, package cache."
     )
+    groups: dict[GroupName, GroupConfig] = Field(default={}, description="Groups by name.")
+    group_folders: GroupsFolder | None = Field(
+        default=None, description="Where groups have their folders; needed as soon as one has one."
+    )
+    users_gid: int = Field(
+        default=100,
+        ge=1,
+        le=2**31 - 1,
+        title="Group id of all users",
+        description="The group every server runs in (Jupyter's images: users, 100); what everyone may write to is its.",
+    )
+    snapshots: SnapshotsConfig | None = Field(
+        default=None, description="Snapshots of homes, groups and shared folders; with zfs only."
+    )
+    replication: ReplicationConfig | None = Field(
+        default=None, description="A second pool on another host that follows the first; with zfs only."
+    )
+    backup: DataBackupConfig | None = Field(default=None, description="Encrypted copies elsewhere; with zfs only.")
 
 
 class UsedVolume(Model):
@@ -103,12 +228,23 @@ class StorageUse(Model):
 
     home_class: DnsName = Field(title="Home class", description="StorageClass for homes.")
     scratch_class: DnsName | None = Field(default=None, description="StorageClass for scratch space.")
+    home_requests: DnsName | None = Field(
+        default=None,
+        title="Claim for home requests",
+        description="PersistentVolumeClaim, in the hub's namespace, of the folder in which homes are asked for; needed "
+        "where homes of that class are made on a storage host.",
+    )
     shared: tuple[UsedVolume, ...] = Field(default=(), title="Shared claims", description="Claims that exist already.")
 
 
 class StorageConfig(Model):
-    """Storage section of a stack file: exactly one of its keys."""
+    """Storage section of a stack file: nfs, with or without zfs beneath it; or use."""
 
+    zfs: ZfsConfig | None = Field(
+        default=None,
+        title="ZFS",
+        description="Pools on storage hosts, made and kept by this program. Without it the folders of nfs exist.",
+    )
     nfs: NfsStorage | None = Field(default=None, title="NFS", description="Build storage on an NFS server.")
     use: StorageUse | None = Field(
         default=None, title="Used from another stack", description="Name classes that another stack owns."

@@ -1,21 +1,37 @@
-"""The storage section of a stack file, planned: classes, shared volumes, mount options with their reasons."""
+"""The storage section of a stack file, planned: classes and shared volumes of csi-driver-nfs. Pure.
+
+What the driver does as root of a node, whom our exports squash, read in its source (csi-driver-nfs 4.13.4, pkg/nfs):
+
+- ``CreateVolume`` mounts the class's share and makes the claim's folder by ``os.MkdirAll``, which is content with a
+  folder that is there. In a share that root may not write to, a claim therefore waits until somebody else has made its
+  folder: so homes are made on the storage host.
+- ``mountPermissions``, if not 0, is set by chmod when the folder is made (a failure is only logged) and again at every
+  mount on a node (a failure fails the mount), each time only if the mode differs. Only an owner may: never at a home.
+- ``DeleteVolume`` touches nothing with ``retain``. With ``delete`` it calls ``os.RemoveAll``, which stops at the first
+  folder a user made in the claim's. With ``archive`` it renames the claim's folder to ``archived-<subDir>``, which
+  whoever owns folder and parents may.
+- ``subDir`` may hold ``${pvc.metadata.namespace}``, ``${pvc.metadata.name}`` and ``${pv.metadata.name}``.
+- The chart's ``CSIDriver`` says ``fsGroupPolicy: File`` unless ``feature.enableFSGroupPolicy`` is false.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from components.namespaces.plan import NamespacePlan, PodSecurity, scoped
+from components.quantities import Size
 
 from .config import OnDelete
+from .datasets_plan import REQUESTS, REQUESTS_QUOTA, requests_path
+from .mount_options import MountOption, data_mount_options, request_mount_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from components.model import Value
-    from components.quantities import Size
 
-    from .config import DynamicFolder, NfsStorage, NfsVersion, SharedFolder, StorageUse
+    from .config import DynamicFolder, GroupsFolder, NfsStorage, NfsVersion, SharedFolder, StorageUse
 
 __all__ = [
     "CHART",
@@ -26,7 +42,9 @@ __all__ = [
     "SharedVolumePlan",
     "StoragePlan",
     "data_mount_options",
+    "home_requests_volume",
     "storage_plan",
+    "used_home_requests",
     "used_mounts",
 ]
 
@@ -36,38 +54,15 @@ DRIVER = "nfs.csi.k8s.io"
 FOLDER_OF_CLAIM = "${pvc.metadata.namespace}/${pvc.metadata.name}"
 """Folder a claim gets inside its class's (csi-driver-nfs, ``subDir``): by the claim's own name and not the volume's
 random one, so that a claim made anew finds the folder it had, and a person finds it on the server."""
-
-
-@dataclass(frozen=True, slots=True)
-class MountOption:
-    """One option of mount.nfs, and why."""
-
-    text: str
-    reason: str
-
-
-def data_mount_options(version: NfsVersion, *, read_only: bool) -> tuple[MountOption, ...]:
-    """Return the options of a mount, each with its reason (nfs(5)).
-
-    What is written blocks while the server is away; what is only read gives up after about a minute and a half, so that
-    a dead server takes no reader with it.
-    """
-    common = (
-        MountOption(f"nfsvers={version}", "The version is said, so that no client falls back to one without state."),
-        MountOption("noatime", "Reading a file does not write its access time back to the server."),
-        MountOption("nconnect=4", "Four connections to the server: one alone does not fill a 10 Gbit/s link."),
-    )
-    if not read_only:
-        return (
-            *common,
-            MountOption("hard", "While the server is away a writer waits; an error would truncate its file."),
-        )
-    return (
-        *common,
-        MountOption("softerr", "A reader gets ETIMEDOUT from a dead server instead of hanging; nothing can be lost."),
-        MountOption("timeo=300", "First retry after 30 s (the unit is 0.1 s): a busy server is not a dead one."),
-        MountOption("retrans=2", "Two retries, then the error."),
-    )
+CONTROLLERS = 2
+"""Pods of the driver's controller, of which one is elected: a drained node does not stop new homes from being made."""
+SCRATCH_MODE = "2770"
+"""Of a claim's folder in scratch space: for the group every server runs in, whose all is that is made there."""
+GROUPS = "groups"
+"""Name of the volume with the groups' folders; no shared folder has it."""
+GROUPS_SIZE = Size.parse("1Ti")
+"""Capacity of that volume. Nobody reads it: each group's folder has a quota of its own. It stays as it is when groups
+come and go, since a bound claim's size cannot shrink."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,12 +75,16 @@ class ClassPlan:
     share: str
     """Folder on the server in which claims get theirs."""
     on_delete: OnDelete
+    """What the driver does with a claim's folder when the claim goes."""
     reclaim_policy: str
     mount_options: tuple[MountOption, ...]
+    folder_mode: str | None = None
+    """Mode of a claim's folder, in octal; the driver's own (0755, less its umask) if None."""
 
     def parameters(self) -> Mapping[str, str]:
         """Return the class's parameters but for ``server``."""
-        return {"share": self.share, "subDir": FOLDER_OF_CLAIM, "onDelete": str(self.on_delete)}
+        permissions = {} if self.folder_mode is None else {"mountPermissions": self.folder_mode}
+        return {"share": self.share, "subDir": FOLDER_OF_CLAIM, "onDelete": str(self.on_delete), **permissions}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +97,8 @@ class SharedVolumePlan:
     read_only: bool
     size: Size
     mount_options: tuple[MountOption, ...]
+    server: str | None = None
+    """Address of the server it is on; None where it is the stack's own."""
 
     @property
     def claim(self) -> str:
@@ -145,7 +146,7 @@ class StoragePlan:
         return (self.homes,) if self.scratch is None else (self.homes, self.scratch)
 
 
-def storage_plan(nfs: NfsStorage, stack: str) -> StoragePlan:
+def storage_plan(nfs: NfsStorage, stack: str, *, is_ours: bool = False, nodes: int = CONTROLLERS) -> StoragePlan:
     """Return the plan of a stack's storage.
 
     Parameters
@@ -154,16 +155,43 @@ def storage_plan(nfs: NfsStorage, stack: str) -> StoragePlan:
         The section's NFS server, checked (`components.storage.checks.check`).
     stack
         Name of the stack; classes, release and namespace carry it.
+    is_ours
+        Whether the server is a storage host that this program keeps: a home is its owner's before it is mounted, root
+        is squashed, and scratch space that was put aside is deleted there (`components.storage.exports_plan`).
+    nodes
+        How many nodes the cluster has.
     """
     return StoragePlan(
         # The driver mounts for the kubelet: privileged containers on the host network.
         namespace=NamespacePlan(name=scoped("csi-nfs", stack), stack=stack, pod_security=PodSecurity.PRIVILEGED),
         release_name=scoped(CHART, stack),
-        values=_driver_values(),
+        values=_driver_values(is_ours=is_ours, nodes=nodes),
         homes=_class("homes", nfs.homes, nfs.version, stack),
-        scratch=None if nfs.scratch is None else _class("scratch", nfs.scratch, nfs.version, stack),
-        shared=tuple(_shared(folder, nfs.version) for folder in nfs.shared),
+        scratch=None if nfs.scratch is None else _scratch(nfs.scratch, nfs.version, stack, is_ours=is_ours),
+        shared=(
+            *(_shared(folder, nfs.version) for folder in nfs.shared),
+            *(() if nfs.group_folders is None else (_groups(nfs.group_folders, nfs.version),)),
+        ),
     )
+
+
+def home_requests_volume(nfs: NfsStorage) -> SharedVolumePlan:
+    """Return the volume in which a hub asks for homes, where they are datasets; no user's server has it."""
+    return SharedVolumePlan(
+        name=REQUESTS,
+        path=requests_path(nfs),
+        mount_path="",
+        read_only=False,
+        size=REQUESTS_QUOTA,
+        mount_options=request_mount_options(nfs.version),
+    )
+
+
+def used_home_requests(use: StorageUse) -> SharedMount | None:
+    """Return the mount of the folder in which homes are asked for, of a claim that another stack's storage made."""
+    if use.home_requests is None:
+        return None
+    return SharedMount(name=REQUESTS, claim=use.home_requests, mount_path="", read_only=False)
 
 
 def used_mounts(use: StorageUse) -> tuple[SharedMount, ...]:
@@ -174,17 +202,38 @@ def used_mounts(use: StorageUse) -> tuple[SharedMount, ...]:
     )
 
 
-def _driver_values() -> Mapping[str, Value]:
-    return {
-        "driver": {"name": DRIVER},
+def _driver_values(*, is_ours: bool, nodes: int) -> Mapping[str, Value]:
+    values: dict[str, Value] = {
+        # Mode 0 is none: the driver leaves folders as whoever made them wanted them.
+        "driver": {"name": DRIVER, "mountPermissions": 0},
         "controller": {
             # A class that forgets to say keeps the data.
             "defaultOnDeletePolicy": str(OnDelete.RETAIN),
-            # Two, of which one is elected: a drained node does not stop new homes from being made.
-            "replicas": 2,
+            "replicas": max(1, min(CONTROLLERS, nodes)),
+            "affinity": _apart("csi-nfs-controller"),
+            # Its sidecar ends with an error where there are no VolumeSnapshots; snapshots are the storage host's.
+            "enableSnapshotter": False,
         },
         "storageClass": {"create": False},
         "externalSnapshotter": {"enabled": False},
+    }
+    if is_ours:
+        # The kubelet would give everything in a volume to the pod's group (fsGroup) before it starts, as root; the
+        # server squashes root, who then cannot even list a home of mode 0700, and no server would start.
+        values["feature"] = {"enableFSGroupPolicy": False}
+    return values
+
+
+def _apart(app: str) -> Mapping[str, Value]:
+    """Return an affinity that keeps pods on nodes of their own: on the host's network they would take the same port.
+
+    The chart takes an affinity only if it speaks of nodes, too; every one of them runs Linux.
+    """
+    linux: Value = {"matchExpressions": [{"key": "kubernetes.io/os", "operator": "In", "values": ["linux"]}]}
+    others: Value = {"labelSelector": {"matchLabels": {"app": app}}, "topologyKey": "kubernetes.io/hostname"}
+    return {
+        "nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [linux]}},
+        "podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [others]},
     }
 
 
@@ -200,13 +249,37 @@ def _class(key: str, folder: DynamicFolder, version: NfsVersion, stack: str) -> 
     )
 
 
+def _scratch(folder: DynamicFolder, version: NfsVersion, stack: str, *, is_ours: bool) -> ClassPlan:
+    plan = _class("scratch", folder, version, stack)
+    if not is_ours:
+        return plan
+    deletes = folder.on_delete is OnDelete.DELETE
+    # Squashed root cannot remove what users made, but can put it aside; the storage host removes it (``scratch`` step).
+    return replace(plan, on_delete=OnDelete.ARCHIVE if deletes else folder.on_delete, folder_mode=SCRATCH_MODE)
+
+
 def _shared(folder: SharedFolder, version: NfsVersion) -> SharedVolumePlan:
-    read_only = not folder.writable
+    source = folder.source
+    read_only = source is not None or not folder.writers
+    path = folder.path if source is None else source.path
+    assert path is not None  # noqa: S101 - a folder has a path or a source (SharedFolder)
     return SharedVolumePlan(
         name=folder.name,
-        path=folder.path,
+        path=path,
         mount_path=folder.mount_path,
         read_only=read_only,
         size=folder.size,
-        mount_options=data_mount_options(version, read_only=read_only),
+        mount_options=data_mount_options(version if source is None else source.version, read_only=read_only),
+        server=None if source is None else str(source.server),
+    )
+
+
+def _groups(folder: GroupsFolder, version: NfsVersion) -> SharedVolumePlan:
+    return SharedVolumePlan(
+        name=GROUPS,
+        path=folder.path,
+        mount_path=folder.mount_path,
+        read_only=False,
+        size=GROUPS_SIZE,
+        mount_options=data_mount_options(version, read_only=False),
     )

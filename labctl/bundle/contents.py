@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, cast
 
 from labctl.charts.graphs import recorded_releases
 
+from .distributions import Distribution
 from .errors import MalformedReferenceError
 from .references import Reference, parse_reference
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from components.pins import Architecture, Pins
     from labctl.graph.record import Graph
 
-    from .distributions import Distribution
 
 __all__ = [
     "Contents",
@@ -113,6 +113,8 @@ class HostNeeds:
     """Names, their dependencies left out."""
     architectures: tuple[Architecture, ...]
     distributions: tuple[Distribution, ...]
+    debian_packages: tuple[str, ...] = ()
+    """Names that only Debian's hosts install, beside the others."""
     pre_pulled: tuple[str, ...] = ()
     """Pinned images, by name, that workers have beforehand."""
 
@@ -144,18 +146,26 @@ def contents_of(graph: Graph, pins: Pins, hosts: HostNeeds, *, bootstrapped: boo
             wanted.setdefault(str(pins.image(name)), set()).add(f"pre-pulled: {name}")
     for reference, where in _graph_images(graph, pins):
         wanted.setdefault(reference, set()).add(where)
-    names = tuple(sorted(set(hosts.packages)))
-    packages = (ListedPackages(distribution=found.value, names=names) for found in hosts.distributions)
+    packages = (
+        ListedPackages(distribution=found.value, names=names)
+        for found in hosts.distributions
+        if (names := _package_names(hosts, found))
+    )
     listed = Contents(
         stack=graph.stack,
         kubernetes=pins.kubernetes,
         architectures=tuple(sorted(architecture.value for architecture in hosts.architectures)),
         files=tuple(sorted(_files(pins, hosts.architectures))) if bootstrapped else (),
-        packages=tuple(sorted(packages)) if bootstrapped and names else (),
+        packages=tuple(sorted(packages)) if bootstrapped else (),
         images=(),
         charts=tuple(sorted(set(_charts(graph, pins)), key=lambda chart: (chart.chart, chart.version))),
     )
     return listed.with_images(wanted)
+
+
+def _package_names(hosts: HostNeeds, distribution: Distribution) -> tuple[str, ...]:
+    further = hosts.debian_packages if distribution is Distribution.BOOKWORM else ()
+    return tuple(sorted({*hosts.packages, *further}))
 
 
 def lock(contents: Contents, fetched: Mapping[str, object] | None = None) -> str:

@@ -73,7 +73,8 @@ ARCHIVES: Final[Mapping[Distribution, Archive]] = {
     Distribution.BOOKWORM: Archive(
         title="Debian 12",
         suites={"amd64": _debian("bookworm"), "arm64": _debian("bookworm")},
-        components=("main",),
+        # ZFS lies in contrib.
+        components=("main", "contrib"),
         keyring=_KEYRINGS / "debian-archive-keyring.gpg",
         keyring_package="debian-archive-keyring",
     ),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from components.nodes.plan import KubeconfigSource, kubeconfig_source
 from components.nodes.system_plan import host_packages
+from components.storage.packages import storage_packages
 from labctl.bundle.assembly import Assembly, Missing, Options, recorded_charts
 from labctl.bundle.charts import ChartFolder
 from labctl.bundle.contents import Contents, HostNeeds, contents_of, lock
@@ -84,9 +85,10 @@ def bundle(stack: str, wishes: Wishes, *, into: Path | None, as_json: bool, lock
 
 
 def _contents(lab: Lab, graph: Graph, pins: Pins, wishes: Wishes) -> Contents:
-    nodes = lab.cluster.nodes
+    nodes, storage = lab.cluster.nodes, storage_packages(lab.cluster.storage)
     hosts = HostNeeds(
-        packages=host_packages(nodes),
+        packages=(*host_packages(nodes), *storage.everywhere),
+        debian_packages=storage.on_debian,
         architectures=wishes.architectures,
         distributions=wishes.distributions,
         pre_pulled=nodes.pre_pull,

@@ -7,7 +7,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from components.nodes import plan as nodes_plan
-from components.nodes.bootstrap_plan import bootstrap_steps
 from labctl.display.drift import print_drift
 from labctl.drift.document import drift_document
 from labctl.drift.errors import DriftFoundError, UnansweredError, UnknownHostError
@@ -21,8 +20,9 @@ from labctl.graph.values import Secret
 from labctl.lab import Lab, open_lab
 from labctl.secrets import opened_secrets
 from labctl.ssh import Connector
-from stacks.config import cluster_settings
+from stacks.host_steps import host_steps
 from stacks.pins import load_pins
+from stacks.secrets import host_secrets
 
 from .session import StoppedError, error_console, output_console, stoppable
 
@@ -69,8 +69,7 @@ def _nothing_to_ask(lab: Lab) -> str:
 
 
 def _findings(lab: Lab, names: Sequence[str]) -> tuple[HostFinding, ...]:
-    config = lab.cluster.nodes
-    secrets = opened_secrets(lab.file, lab.stack, nodes_plan.secrets(config), lab.passphrases())
+    secrets = opened_secrets(lab.file, lab.stack, host_secrets(lab.cluster), lab.passphrases())
     asked = _asked_hosts(lab, names, secrets)
     veil = Veil({key: Secret(value) for key, value in secrets.items()})
     console, connector = error_console(), Connector()
@@ -93,10 +92,8 @@ def _asked_hosts(lab: Lab, names: Sequence[str], secrets: Mapping[str, str]) -> 
         if name not in targets:
             raise UnknownHostError(name=name, stack=lab.stack, known=list(targets))
     pins = load_pins(lab.environment.name).from_mirror(lab.cluster.charts.mirror)
-    settings = cluster_settings(lab.cluster, pins)
-    assert settings is not None  # noqa: S101 - a file whose hosts are to be bootstrapped has an address plan (checked)
     recorded = Recorded(lab.open(UpdateKind.PREVIEW).snapshot)
-    asked = questions(bootstrap_steps(config, settings), config, recorded, secrets)
+    asked = questions(host_steps(lab.cluster, pins, lab.stack), config, recorded, secrets)
     password = config.ssh.sudo_password
     return [
         AskedHost(

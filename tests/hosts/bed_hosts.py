@@ -47,12 +47,14 @@ mount -o loop,noatime,barrier=0 "$DISK" "$ROOT"
 if [ -d "$SEED" ]; then cp -a "$SEED/." "$ROOT/"; rm -r "$SEED"; fi
 exec nsenter --net="$NAMESPACE" systemd-nspawn --quiet --directory="$ROOT" --boot --register=no --keep-unit \
   --machine="$NAME" --network-namespace-path="$NAMESPACE" --capability=all --bind=/dev/kmsg --bind=/dev/fuse \
-  --system-call-filter='@keyring bpf perf_event_open' --link-journal=no --resolv-conf=off --timezone=off
+  --system-call-filter='@keyring bpf perf_event_open open_by_handle_at' --link-journal=no --resolv-conf=off \
+  --timezone=off
 """
 """What the launching shell does in a mount namespace of its own, so that the disk is unmounted, and its loop device
 freed, by the end of the last process. It enters the host's groups first, so that everything of the host is in them.
 It is in the host's network namespace before systemd-nspawn mounts /sys, which shows the network of whoever mounts it.
-No write barriers: a power cut here ends processes, it does not lose what the kernel holds. runc needs keyrings."""
+No write barriers: a power cut here ends processes, it does not lose what the kernel holds. runc needs keyrings,
+an NFS server in user space opens files by their handles."""
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,20 @@ from labctl.control_plane.progress import Progress, silent
 __all__ = ["add_packages"]
 
 DOWNLOADS_AT_ONCE = 8
+STORAGE_PACKAGES = (
+    "acl",
+    "libnfs-utils",
+    "lzop",
+    "mbuffer",
+    "nfs-ganesha",
+    "nfs-ganesha-vfs",
+    "nfs-kernel-server",
+    "pv",
+    "rpcbind",
+    "sanoid",
+    "zfs-fuse",
+)
+"""What storage hosts install here, where the kernel has neither ZFS nor NFS, and what reads their exports."""
 
 
 def add_packages(bundle: Path, progress: Progress = silent) -> str:
@@ -35,7 +49,7 @@ def add_packages(bundle: Path, progress: Progress = silent) -> str:
     BundleError
         Debian's archive could not be read, or this machine lacks a program for it.
     """
-    every = (SYSTEM_PACKAGES, UPDATE_PACKAGES, RAID_PACKAGES, ENDPOINT_PACKAGES, BACKUP_PACKAGES)
+    every = (SYSTEM_PACKAGES, UPDATE_PACKAGES, RAID_PACKAGES, ENDPOINT_PACKAGES, BACKUP_PACKAGES, STORAGE_PACKAGES)
     names = tuple(sorted({name for names in every for name in names}))
     digest = hashlib.sha256(" ".join(names).encode()).hexdigest()[:16]
     place = cache_directory() / "hosts" / f"packages-{digest}"

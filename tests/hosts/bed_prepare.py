@@ -12,6 +12,7 @@ from bed_base import base_disk
 from bed_bundle import make_bundle
 from bed_machine import TESTING, require_on_machine
 from bed_packages import add_packages
+from policy_enforcer import obtain_enforcer
 
 
 def main() -> None:
@@ -24,6 +25,7 @@ def main() -> None:
     base_disk(say)
     with tempfile.TemporaryDirectory() as folder:
         add_packages(make_bundle(say).copy_to(Path(folder) / "bundle"), say)
+    obtain_enforcer()
 
 
 if __name__ == "__main__":

@@ -86,6 +86,9 @@ class HostsLab:
     mirror: Mirror
     nodes: Nodes
     """The nodes section of its stack file, to be changed and written."""
+    pins: Pins
+    sections: dict[str, object] = field(default_factory=dict[str, object])
+    """Further sections of its stack file, to be changed and written."""
     manager: SecretsManager = field(default_factory=lambda: SecretsManager(None, (Passphrase("the test", PASSPHRASE),)))
     """Seals its secrets; one salt for the lab's life."""
 
@@ -126,6 +129,7 @@ class HostsLab:
                 "contact": "cluster@bed.example.org",
                 "nodes": self.nodes,
                 "network": {"hosts": f"{self.bed.address.rpartition('.')[0]}.0/24", "pods": PODS, "services": SERVICES},
+                **self.sections,
             }
         }
         for name, value in self.secrets().items():
@@ -182,7 +186,9 @@ class HostsLab:
 
 def lab_on(bed: Bed, mirror: Mirror, pins: Pins, folder: Path, roles: Mapping[str, Sequence[str]]) -> HostsLab:
     """Return a lab whose hosts are the bed's, with these roles, and whose downloads all come from the mirror."""
-    environment = {"PULUMI_CONFIG_PASSPHRASE": PASSPHRASE}
+    # helm speaks to the API server itself, and to nothing else.
+    own = f"{bed.address.rpartition('.')[0]}.0/24"
+    environment = {"PULUMI_CONFIG_PASSPHRASE": PASSPHRASE, "NO_PROXY": f"127.0.0.1,localhost,{own}"}
     copied = copy_project(folder)
     copy = LabCopy(copied.root, STACK, environment)
     (folder / "stacks" / "pins" / f"{ENVIRONMENT}.yaml").write_text(
@@ -199,7 +205,7 @@ def lab_on(bed: Bed, mirror: Mirror, pins: Pins, folder: Path, roles: Mapping[st
     }
     if sum("control-plane" in own for own in roles.values()) > 1:
         nodes["endpoint"] = {"address": bed.virtual_address}
-    lab = HostsLab(copy, bed, mirror, nodes)
+    lab = HostsLab(copy, bed, mirror, nodes, pins)
     lab.nodes["ssh"] = lab.ssh
     lab.hosts.update({host.name: lab.entry(host, *roles[host.name]) for host in bed.hosts if host.name in roles})
     return lab

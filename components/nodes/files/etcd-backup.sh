@@ -1,27 +1,14 @@
-#!/bin/bash
+# shellcheck shell=bash
 # Back up etcd and what makes it readable: etcd-backup [--verify]
 # --verify reads the repository through instead (restic check), and frees what no snapshot needs any more.
 # Run by a timer on every control-plane host; the host whose etcd member leads does it, the others have nothing to do.
-set -Eeuo pipefail
-shopt -s inherit_errexit
-export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-umask 077
+# Comes after repository.sh.
 
 : "${BACKUP_SETTINGS:=/etc/research-compute/backup/settings}"
 : "${BACKUP_WORK:=/var/lib/research-compute/backup}"
 : "${KUBERNETES_FOLDER:=/etc/kubernetes}"
 : "${ENCRYPTION_FILE:=/etc/research-compute/api-server/encryption.yaml}"
 : "${ETCD_ENDPOINT:=https://127.0.0.1:2379}"
-: "${RESTIC_CACHE_DIR:=/var/cache/research-compute/restic}"
-
-# shellcheck source=/dev/null
-. "$BACKUP_SETTINGS"
-export RESTIC_REPOSITORY RESTIC_PASSWORD_FILE RESTIC_CACHE_DIR AWS_SHARED_CREDENTIALS_FILE
-
-fail() {
-    printf 'failed: %s\n' "$*" >&2
-    exit 70
-}
 
 etcd() {
     local pki=$KUBERNETES_FOLDER/pki/etcd
@@ -34,20 +21,6 @@ leads() {
     local status
     status=$(etcd endpoint status -w fields)
     [[ $(sed -n 's/^"MemberID" : //p' <<<"$status") == "$(sed -n 's/^"Leader" : //p' <<<"$status")" ]]
-}
-
-# Open the repository, or make it where there is none.
-open_repository() {
-    local said
-    if said=$(restic cat config 2>&1); then
-        # What a killed run left; a lock of one that lives stays.
-        restic unlock --quiet
-        return 0
-    fi
-    if [[ $said != *'Is there a repository at the following location'* ]]; then
-        fail "the repository $RESTIC_REPOSITORY does not open: $(grep -v '^ *$' <<<"$said" | tail -n 1)"
-    fi
-    if ! restic init; then fail "the repository $RESTIC_REPOSITORY can be neither opened nor made"; fi
 }
 
 # Snapshots are told apart by the cluster they are of: by its certificate authority, which it keeps for life.
@@ -67,16 +40,17 @@ back_up() {
     for path in "$KUBERNETES_FOLDER"/{pki,manifests} "$ENCRYPTION_FILE" /etc/research-compute/kubeadm.yaml; do
         if [[ -e $path ]]; then paths+=("$path"); fi
     done
-    restic backup --quiet --host "$(cluster_name)" --tag etcd "${paths[@]}"
+    patiently backup --quiet --host "$(cluster_name)" --tag etcd "${paths[@]}"
     rm -f -- "$snapshot"
     # The last few are kept in any case: of several made within one hour, all but one would go.
-    restic forget --quiet --host "$(cluster_name)" --tag etcd --group-by host,tags \
+    patiently forget --quiet --host "$(cluster_name)" --tag etcd --group-by host,tags \
         --keep-last 3 --keep-hourly "$KEEP_HOURLY" --keep-daily "$KEEP_DAILY" --keep-weekly "$KEEP_WEEKLY"
     date -u +%Y-%m-%dT%H:%M:%SZ >"$BACKUP_WORK/last-success"
 }
 
 trap 'rm -f -- "$BACKUP_WORK/etcd.db" "$BACKUP_WORK/etcd.db.part"' EXIT
-install -d -m 0700 -- "$BACKUP_WORK" "$RESTIC_CACHE_DIR"
+open_settings
+install -d -m 0700 -- "$BACKUP_WORK"
 exec 9>"$BACKUP_WORK/lock"
 flock --wait 600 9 || fail 'another backup is under way on this host'
 open_repository
@@ -85,8 +59,8 @@ if ! leads; then
     exit 0
 fi
 if [[ ${1:-} == --verify ]]; then
-    restic prune --quiet
-    restic check --quiet
+    patiently prune --quiet
+    patiently check --quiet
 else
     back_up
 fi

@@ -1,16 +1,12 @@
-#!/bin/bash
+# shellcheck shell=bash
 # shellcheck disable=SC2016 # backquotes in what is said are not commands
 # Bring etcd back from a backup, on one control-plane host, as a new cluster of one member that the others join again.
-set -Eeuo pipefail
-shopt -s inherit_errexit
-export LC_ALL=C PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
-umask 077
+# Comes after repository.sh.
 
 : "${BACKUP_SETTINGS:=/etc/research-compute/backup/settings}"
 : "${RESTORE_FOLDER:=/var/lib/research-compute/restore}"
 : "${KUBERNETES_FOLDER:=/etc/kubernetes}"
 : "${ENCRYPTION_FILE:=/etc/research-compute/api-server/encryption.yaml}"
-: "${RESTIC_CACHE_DIR:=/var/cache/research-compute/restic}"
 # What the new revision is raised by, so that no client still holds a later one and all of them look anew
 # (etcd: disaster recovery, revision bump). Five writes a second for 1,000 years come to less than 160 times this much;
 # what matters is more than was written since the oldest snapshot.
@@ -32,28 +28,6 @@ usage: research-compute-etcd-restore --list
 USAGE
 }
 
-fail() {
-    printf 'failed: %s\n' "$*" >&2
-    exit 70
-}
-
-refuse() {
-    printf 'refused: %s\nNothing was changed.\n' "$*" >&2
-    exit 65
-}
-
-say() { printf '%s\n' "$*"; }
-
-# Poll until a command succeeds: wait_until SECONDS WHAT COMMAND...
-wait_until() {
-    local deadline=$((SECONDS + $1)) what=$2
-    shift 2
-    until "$@" >/dev/null 2>&1; do
-        if ((SECONDS >= deadline)); then fail "waited in vain for $what"; fi
-        sleep 0.5
-    done
-}
-
 # The manifest of a part, where it is now: set aside while the part is stopped.
 manifest_of() {
     local file
@@ -72,13 +46,6 @@ etcd() {
     local pki=$KUBERNETES_FOLDER/pki/etcd
     etcdctl --cacert "$pki/ca.crt" --cert "$pki/healthcheck-client.crt" --key "$pki/healthcheck-client.key" \
         --command-timeout 5s "$@"
-}
-
-open_settings() {
-    if [[ ! -f $BACKUP_SETTINGS ]]; then refuse "there is no $BACKUP_SETTINGS: backups are not set up on this host"; fi
-    # shellcheck source=/dev/null
-    . "$BACKUP_SETTINGS"
-    export RESTIC_REPOSITORY RESTIC_PASSWORD_FILE RESTIC_CACHE_DIR AWS_SHARED_CREDENTIALS_FILE
 }
 
 # --- what is restored ------------------------------------------------------------------------------------------------

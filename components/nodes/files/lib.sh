@@ -233,6 +233,20 @@ want_link() {
     sync -- "$(dirname -- "$path")"
 }
 
+# A program that is made of scripts of this host, one after the other: want_made_of PATH SCRIPT...
+want_made_of() {
+    local path=$1 script
+    shift
+    for script in "$@"; do
+        # A host whose scripts are gone has at least that to show in check mode; apply would not have come here.
+        if [[ ! -f $script ]]; then
+            changed "file $path"
+            if checking; then return 0; fi
+        fi
+    done
+    cat -- "$@" | want_file "$path" 0755
+}
+
 # Files or whole folders that are not there.
 want_absent() {
     local path
@@ -306,6 +320,11 @@ want_no_service() {
     changed "no service $unit"
     act systemctl disable --quiet --now -- "$unit"
 }
+
+# --- interfaces ------------------------------------------------------------------------------------------------------
+
+# Name of the interface that has an address, or nothing.
+interface_of() { ip -oneline address show to "$1" | sed -nE '1s/^[0-9]+: ([^ @]+).*$/\1/p'; }
 
 # --- a run -----------------------------------------------------------------------------------------------------------
 

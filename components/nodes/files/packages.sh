@@ -23,11 +23,15 @@ want_packages() {
     done
     if checking || ((${#missing[@]} == 0)); then return 0; fi
     repair_dpkg
-    if [[ $APT_UPDATED == false ]]; then
-        run_apt update
-        APT_UPDATED='true'
-    fi
+    update_package_lists
     run_apt install --yes --no-install-recommends "${missing[@]}"
+}
+
+# What archives have, read anew once in a run.
+update_package_lists() {
+    if [[ $APT_UPDATED == true ]]; then return 0; fi
+    run_apt update
+    APT_UPDATED='true'
 }
 
 # Packages that are not installed (their configuration goes, too).

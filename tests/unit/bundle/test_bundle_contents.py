@@ -91,6 +91,7 @@ HOSTS = HostNeeds(
     packages=("curl", "chrony", "curl"),
     architectures=(Architecture.ARM64, Architecture.AMD64),
     distributions=(Distribution.NOBLE, Distribution.BOOKWORM),
+    debian_packages=("zfs-dkms",),
 )
 
 
@@ -102,7 +103,7 @@ def test_the_list_of_a_lab_whose_cluster_is_made_of_its_hosts() -> None:
         ("runc", "amd64", "https://host/runc.amd64"),
     ]
     assert [(found.distribution, found.names) for found in listed.packages] == [
-        ("bookworm", ("chrony", "curl")),
+        ("bookworm", ("chrony", "curl", "zfs-dkms")),
         ("noble", ("chrony", "curl")),
     ]
     assert {image.reference: image.wanted_by for image in listed.images} == {
@@ -130,6 +131,7 @@ def test_the_same_stack_gives_the_same_lock_file_whatever_the_order() -> None:
         packages=tuple(reversed(HOSTS.packages)),
         architectures=tuple(reversed(HOSTS.architectures)),
         distributions=tuple(reversed(HOSTS.distributions)),
+        debian_packages=HOSTS.debian_packages,
     )
     one = lock(contents_of(graph(), pins(), HOSTS, bootstrapped=True))
     assert one == lock(contents_of(turned, shuffled, hosts, bootstrapped=True))

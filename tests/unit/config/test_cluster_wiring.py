@@ -148,7 +148,10 @@ def test_outputs_say_where_to_look(root: Path) -> None:
     graph = record(program(root, "prod"))
     (stack,) = [outputs for urn, outputs in graph.outputs.items() if "pulumi:pulumi:Stack" in urn]
     assert stack["cluster"] == "sensorlab"
-    assert stack["endpoints"] == {"hub": "https://hub.lab.example.org"}
+    record_of_hub = {"name": "hub.lab.example.org", "type": "A", "address": "192.0.2.200"}
+    assert stack["endpoints"] == {
+        "hub": {"url": "https://hub.lab.example.org", "addresses": ["192.0.2.200"], "records": [record_of_hub]}
+    }
     assert stack["hub"] == {"url": "https://hub.lab.example.org", "namespace": "hub-prod"}
     slices = cast("list[dict[str, object]]", stack["slices"])
     assert {"name": "1g.10gb", "resource": "nvidia.com/mig-1g.10gb", "total": 16} in slices

@@ -19,16 +19,18 @@ from labctl.ssh import Connector
 @pytest.fixture
 def scripts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Path]:
     """A folder with the project's own library and the tests' scripts, in place of the project's."""
-    folder = tmp_path / "files"
-    folder.mkdir()
+    folder = tmp_path / "components" / "drift" / "files"
+    folder.mkdir(parents=True)
     for name in (*steps.COMMON, "facts"):
         shutil.copy(steps.FILES / f"{name}.sh", folder)
     for name, text in SCRIPTS.items():
         (folder / f"{name}.sh").write_text(text, encoding="utf-8")
-    monkeypatch.setattr(steps, "FILES", folder)
-    steps.read_script.cache_clear()
+    monkeypatch.setattr(steps, "COMPONENTS", tmp_path / "components")
+    for kept in (steps.read_script, steps.script_paths):
+        kept.cache_clear()
     yield folder
-    steps.read_script.cache_clear()
+    for kept in (steps.read_script, steps.script_paths):
+        kept.cache_clear()
 
 
 @pytest.fixture

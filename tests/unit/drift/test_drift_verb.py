@@ -59,10 +59,10 @@ class Project:
     def plan(self, *steps: Step) -> None:
         """Have the plan be those steps: the real ones would look at this machine."""
 
-        def planned(config: object, settings: object) -> Sequence[Step]:
+        def planned(config: object, pins: object, stack: str) -> Sequence[Step]:
             return steps
 
-        self.monkeypatch.setattr(verb, "bootstrap_steps", planned)
+        self.monkeypatch.setattr(verb, "host_steps", planned)
 
     def step(self, script: str, **values: str) -> Step:
         places = {

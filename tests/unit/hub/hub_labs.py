@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from ipaddress import ip_network
 
 from components.gpu.models import GpuModelName
 from components.gpu.slices import Slice
@@ -11,6 +10,7 @@ from components.hub.config import HubConfig
 from components.hub.facts import HubFacts, RouteTarget
 from components.images import ImageReference
 from components.network.facts import GatewayReference, NetworkFacts
+from components.networks import Networks
 from components.storage.plan import SharedMount
 
 DIGEST = "sha256:" + "0123456789abcdef" * 4
@@ -47,9 +47,9 @@ SECTION: dict[str, object] = {
 """A small lab's hub section."""
 
 NETWORK = NetworkFacts(
-    pods=ip_network("10.244.0.0/16"),
-    services=ip_network("10.96.0.0/16"),
-    hosts=ip_network("192.0.2.0/24"),
+    pods=Networks.of("10.244.0.0/16"),
+    services=Networks.of("10.96.0.0/16"),
+    hosts=Networks.of("192.0.2.0/24"),
     cluster_domain="cluster.local",
     gateway=GatewayReference(name="lab", namespace="gateway-test", class_name="envoy-test"),
     hostnames={"hub": "hub.lab.org"},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import TYPE_CHECKING, cast
 
 import pulumi
@@ -11,7 +12,9 @@ from hub_labs import FACTS, IMAGES, NETWORK, SLICES, hub
 from components.hub.component import Hub, HubArgs
 from components.hub.plan import hub_values, namespace_plan
 from components.pins import ChartPin, ImagePin, Pins
+from components.quantities import Size
 from components.storage.claims import SharedVolumes
+from components.storage.plan import SharedVolumePlan
 from labctl.graph.errors import GraphError
 from labctl.graph.program import Program
 from labctl.graph.record import record
@@ -34,7 +37,13 @@ RELEASE = "kubernetes:helm.sh/v3:Release::hub-jupyterhub"
 DUMMY = {"authentication": {"kind": "dummy"}, "homes": {"key": "username", "capacity": "1Gi"}}
 
 
-def goals(config: HubConfig, client_secret: str | None = CANARY) -> Mapping[str, Goal]:
+def goals(
+    config: HubConfig,
+    client_secret: str | None = CANARY,
+    requests: SharedVolumes | None = None,
+    *,
+    simulated: bool = False,
+) -> Mapping[str, Goal]:
     """Return what the component registers in stack ``test``, by type and name, the stack itself left out."""
 
     def entry() -> None:
@@ -52,6 +61,8 @@ def goals(config: HubConfig, client_secret: str | None = CANARY) -> Mapping[str,
                 gateway_namespace="gateway-test",
                 priorities={"services": "services-test", "interactive": "interactive-test", "batch": "batch-test"},
                 client_secret=client_secret,
+                home_requests=requests,
+                is_simulated=simulated,
             ),
         )
         assert made.url == "https://hub.lab.org"
@@ -97,6 +108,40 @@ def test_values_are_the_plans_whatever_arrives_as_an_output() -> None:
     assert {"hub-keys", "hub-client", "hub-namespace", "hub-namespace-default-deny"} <= before
 
 
+REQUESTS = SharedVolumes(
+    plans=(
+        SharedVolumePlan(
+            name="home-requests",
+            path="/tank/home-requests",
+            mount_path="",
+            read_only=False,
+            size=Size.parse("64Mi"),
+            mount_options=(),
+        ),
+    ),
+    server="192.0.2.21",
+)
+
+
+def test_the_folder_homes_are_asked_for_in_is_claimed_by_the_hubs_namespace() -> None:
+    found = goals(hub(), requests=REQUESTS)
+    volume = found["kubernetes:core/v1:PersistentVolume::hub-home-requests-pv"].inputs
+    spec = cast("Mapping[str, Mapping[str, object]]", volume["spec"])
+    assert spec["csi"]["volumeAttributes"] == {"server": "192.0.2.21", "share": "/tank/home-requests"}
+    claim = cast(
+        "Mapping[str, object]", found["kubernetes:core/v1:PersistentVolumeClaim::hub-home-requests-claim"].inputs
+    )
+    assert claim["metadata"] == {"name": "shared-home-requests", "namespace": "hub-test"}
+    asking = dataclasses.replace(FACTS, home_requests="shared-home-requests")
+    assert found[RELEASE].inputs["values"] == hub_values(hub(), asking)
+
+
+def test_on_simulated_nodes_nobody_makes_homes() -> None:
+    found = goals(hub(), requests=REQUESTS, simulated=True)
+    assert found[RELEASE].inputs["values"] == hub_values(hub(), dataclasses.replace(FACTS, is_simulated=True))
+    assert not [name for name in found if "home-requests" in name]
+
+
 def test_no_secret_stands_in_the_clear() -> None:
     found = goals(hub())
     for goal in found.values():
@@ -124,29 +169,6 @@ def test_without_a_provider_there_is_no_client_secret() -> None:
 def test_a_provider_without_its_secret_is_refused() -> None:
     with pytest.raises(GraphError, match=r"hub\.authentication\.clientSecret: its configuration key has no value"):
         goals(hub(), client_secret=None)
-
-
-@pytest.mark.parametrize(
-    ("access", "expected"),
-    [
-        ({"internet": "none"}, {}),
-        ({"internet": "web"}, {"servers-to-internet": (22, 80, 443)}),
-        ({"internet": "all"}, {"servers-to-internet": ()}),
-        (
-            {"internet": "none", "allow": [{"name": "licences", "networks": ["10.1.2.0/24"], "ports": [27000]}]},
-            {"servers-to-licences": (27000,)},
-        ),
-    ],
-)
-def test_what_servers_reach(access: object, expected: Mapping[str, tuple[int, ...]]) -> None:
-    planned = namespace_plan(hub(network=access), NETWORK, "test")
-    flows = {flow.name: flow for flow in planned.flows}
-    others = {"to-dns", "to-api-server", "from-gateway-8000"}
-    assert {name: tuple(port.number for port in flows[name].ports) for name in set(flows) - others} == expected
-    for name in expected:
-        assert flows[name].pods == {"app.kubernetes.io/component": "singleuser-server"}
-    assert flows["to-api-server"].pods == {"app.kubernetes.io/component": "image-puller"}
-    assert flows["from-gateway-8000"].pods["app.kubernetes.io/component"] == "proxy"
 
 
 def test_the_namespace_is_restricted_and_takes_the_gateways_routes() -> None:

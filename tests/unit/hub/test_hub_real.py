@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from types import SimpleNamespace
+import dataclasses
+import sys
+from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Protocol, cast
 
 import pytest
+from home_answers import storage_host
 from hub_labs import FACTS, hub
 from test_hub_signin import GITHUB, GOOGLE, OIDC
 
-from components.hub.files.lab_hub import HubConfiguration, LabSettings, claim_name, configure
+from components.hub.files import lab_homes, lab_hub
+from components.hub.files.lab_hub import HubConfiguration, claim_name, configure
 from components.hub.plan import hub_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from components.hub.facts import HubFacts
 
 MISSING = "the hub's own packages are not installed (requirements-dev.txt)"
 kubespawner = pytest.importorskip("kubespawner", reason=MISSING)
@@ -58,6 +65,7 @@ class RealSpawner(Protocol):
     user: object
     user_options: Mapping[str, str]
     profile_list: object
+    namespace: str
 
     async def load_user_options(self) -> None: ...
     async def run_pre_spawn_hook(self) -> None: ...
@@ -117,9 +125,14 @@ def nothing(*_given: object, **_named: object) -> None:
 @pytest.fixture
 def spawner(monkeypatch: pytest.MonkeyPatch) -> RealSpawner:
     """Return KubeSpawner configured as the chart's ``jupyterhub_config.py`` does from our values."""
+    return configured_spawner(FACTS, monkeypatch)
+
+
+def configured_spawner(facts: HubFacts, monkeypatch: pytest.MonkeyPatch, **custom: object) -> RealSpawner:
+    """Return the same for other facts, with these keys of the chart's ``custom`` values replaced."""
     monkeypatch.setattr(kubespawner_module, "load_config", nothing)
     monkeypatch.setattr(kubespawner_module, "shared_client", nothing)
-    values = hub_values(hub(), FACTS)
+    values = hub_values(hub(), facts)
     singleuser, sections = values["singleuser"], cast("Mapping[str, Mapping[str, object]]", values["hub"]["config"])
     storage = cast("Mapping[str, Mapping[str, object]]", singleuser["storage"])
     c = traitlets_config.Config({"KubeSpawner": dict(sections["KubeSpawner"])})
@@ -132,11 +145,27 @@ def spawner(monkeypatch: pytest.MonkeyPatch) -> RealSpawner:
     c.KubeSpawner.volumes = {"home": claim, **storage["extraVolumes"]}
     home = {"name": "home", "mountPath": storage["homeMountPath"]}
     c.KubeSpawner.volume_mounts = {"home": home, **storage["extraVolumeMounts"]}
-    configure(cast("HubConfiguration", c), cast("LabSettings", values["custom"]["lab"]))
+    run_extra_config(values, c, {**values["custom"], **custom}, monkeypatch)
     made = cast("RealSpawner", kubespawner.KubeSpawner(config=c, _mock=True))
     made.user = Ana()
     monkeypatch.setattr(made, "get_env", dict)
     return made
+
+
+def run_extra_config(
+    values: Mapping[str, Mapping[str, object]], c: object, custom: Mapping[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Run the lines the chart runs after its own configuration, with the modules they import where it mounts them."""
+
+    def get_config(key: str) -> object:
+        return custom[key.removeprefix("custom.")]
+
+    chart = ModuleType("z2jh")
+    monkeypatch.setattr(chart, "get_config", get_config, raising=False)
+    for name, module in {"lab_hub": lab_hub, "lab_homes": lab_homes, "z2jh": chart}.items():
+        monkeypatch.setitem(sys.modules, name, module)
+    for text in cast("Mapping[str, str]", values["hub"]["extraConfig"]).values():
+        exec(text, {"c": c})  # noqa: S102 - as the chart does with these very lines
 
 
 def manifests(spawner: RealSpawner, profile: str) -> tuple[object, object]:
@@ -196,6 +225,21 @@ def test_the_home_is_the_accounts_and_the_shared_folders_are_mounted(spawner: Re
         "/shared/datasets": True,
         "/shared/notebooks": False,
     }
+
+
+def test_the_home_that_is_asked_for_is_the_claim_that_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("requests", "answers"):
+        (tmp_path / name).mkdir()
+    facts = dataclasses.replace(FACTS, home_requests="shared-home-requests")
+    asking = {**cast("Mapping[str, object]", hub_values(hub(), facts)["custom"]["homes"]), "folder": str(tmp_path)}
+    spawner = configured_spawner(facts, monkeypatch, homes=asking)
+    with storage_host(tmp_path, lambda _: "version 1\nstatus made\npath /x\nreason \n") as asked:
+        pod, claim = manifests(spawner, "minimal")
+    namespace, name = at(pod, "metadata", "namespace") or spawner.namespace, at(claim, "metadata", "name")
+    assert name == claim_name("github|123", "lab.eu.auth0.com")
+    context = at(pod, "spec", "containers", 0, "security_context")
+    uid, gid = at(context, "runAsUser"), at(context, "runAsGroup")
+    assert [text for _, text in asked] == [f"version 1\nnamespace {namespace}\nclaim {name}\nuid {uid}\ngid {gid}\n"]
 
 
 def test_a_forged_profile_is_refused(spawner: RealSpawner) -> None:

@@ -149,6 +149,33 @@ def test_the_hub_gets_our_module_only_where_it_needs_it() -> None:
     assert value(by_group, "custom", "lab", "groups") == {"b": ["x"]}
 
 
+def test_the_hub_asks_for_homes_where_somebody_makes_them() -> None:
+    asking = dataclasses.replace(FACTS, home_requests="shared-home-requests")
+    values = cast("Mapping[str, Mapping[str, object]]", hub_values(hub(), asking))
+    assert values["hub"]["extraVolumes"] == [
+        {"name": "home-requests", "persistentVolumeClaim": {"claimName": "shared-home-requests"}}
+    ]
+    assert values["hub"]["extraVolumeMounts"] == [{"name": "home-requests", "mountPath": "/srv/home-requests"}]
+    settings = {"folder": "/srv/home-requests", "uid": 1000, "gid": 100, "timeoutSeconds": 30}
+    assert values["custom"]["homes"] == settings
+    call = cast("Mapping[str, str]", values["hub"]["extraConfig"])["lab"]
+    # The second goes on from the hook the first one sets, which names the claim.
+    assert call.index("configure(c") < call.index("ask_before_start(c")
+    files = cast("Mapping[str, Mapping[str, str]]", values["hub"]["extraFiles"])
+    assert files["lab_homes"]["mountPath"] == "/usr/local/etc/jupyterhub/lab_homes.py"
+    assert "def ask_before_start(" in files["lab_homes"]["stringData"]
+    others = hub_values(hub(), FACTS)
+    assert not {"extraVolumes", "extraVolumeMounts"} & set(others["hub"])
+    assert "homes" not in others["custom"]
+
+
+def test_the_hub_that_asks_names_claims_by_user_name_too() -> None:
+    asking = dataclasses.replace(FACTS, home_requests="shared-home-requests")
+    by_name = hub(homes={"key": "username", "capacity": "10Gi"}, profiles=[profile()])
+    files = cast("Mapping[str, object]", hub_values(by_name, asking)["hub"]["extraFiles"])
+    assert list(files) == ["lab_hub", "lab_homes"]
+
+
 def test_shared_volumes_are_mounted_as_storage_says() -> None:
     assert value(hub(), "singleuser", "storage", "extraVolumes") == {
         "datasets": {
@@ -182,12 +209,23 @@ def test_culling_in_seconds() -> None:
     assert cast("Mapping[str, object]", value(hub(), "cull"))["maxAge"] == 0
 
 
-def test_servers_reach_nothing_by_the_charts_switches() -> None:
-    rules = cast("Mapping[str, bool]", value(hub(), "singleuser", "networkPolicy", "egressAllowRules"))
-    assert {key for key, allowed in rules.items() if allowed} == {"dnsPortsKubeSystemNamespace"}
+def test_the_chart_has_no_policies_of_its_own() -> None:
+    for place in (("hub",), ("proxy", "chp"), ("singleuser",)):
+        assert value(hub(), *place, "networkPolicy") == {"enabled": False}
     assert value(hub(), "singleuser", "cloudMetadata", "blockWithIptables") is False
-    assert value(hub(), "proxy", "chp", "networkPolicy") == {"enabled": True, "allowedIngressPorts": []}
     assert value(hub(), "proxy", "service") == {"type": "ClusterIP"}
+
+
+def test_servers_are_told_of_the_web_proxy_and_of_what_needs_none() -> None:
+    assert value(hub(), "singleuser", "extraEnv") == {}
+    access = {"internet": "proxy", "proxy": {"address": "192.0.2.30", "port": 3128}}
+    facts = dataclasses.replace(FACTS, proxy_exceptions=("hub", ".svc", "10.96.0.0/16"))
+    told = cast("Mapping[str, str]", value(hub(network=access), "singleuser", "extraEnv", facts=facts))
+    assert told["HTTPS_PROXY"] == told["https_proxy"] == told["HTTP_PROXY"] == "http://192.0.2.30:3128"
+    assert told["NO_PROXY"] == told["no_proxy"] == "hub,.svc,10.96.0.0/16"
+    six = {"internet": "proxy", "proxy": {"address": "2001:db8::30", "port": 3128}}
+    told = cast("Mapping[str, str]", value(hub(network=six), "singleuser", "extraEnv"))
+    assert told["http_proxy"] == "http://[2001:db8::30]:3128"
 
 
 def test_the_route_attaches_to_the_hubs_listener() -> None:

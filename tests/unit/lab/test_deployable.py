@@ -15,12 +15,12 @@ SEALED = "    secure: v1:AAAAAAAAAAAAAAAA:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n"
 
 
 def lab_of(root: Path, folder: Path, *, nodes: str = "", config: str = "") -> Lab:
-    """Return the prod stack of a folder of its own, with a changed nodes section and more configuration."""
+    """Return the next stack of a folder of its own, with a changed nodes section and more configuration."""
     shutil.copy(root / "Pulumi.yaml", folder)
-    text = (root / "Pulumi.prod.yaml").read_text(encoding="utf-8")
+    text = (root / "Pulumi.next.yaml").read_text(encoding="utf-8")
     text = text.replace("    nodes:\n", f"    nodes:\n{nodes}", 1)
-    (folder / "Pulumi.prod.yaml").write_text(text.replace("config:\n", f"config:\n{config}", 1), encoding="utf-8")
-    return open_lab("prod", folder)
+    (folder / "Pulumi.next.yaml").write_text(text.replace("config:\n", f"config:\n{config}", 1), encoding="utf-8")
+    return open_lab("next", folder)
 
 
 ADOPTED = "      adopt: {kubeconfigSecret: {secret: kubeconfig}}\n"

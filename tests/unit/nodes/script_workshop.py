@@ -81,7 +81,11 @@ class Workshop:
             (scripts / f"{name}.sh").write_bytes((FILES / f"{name}.sh").read_bytes())
         name = f"try-{uuid.uuid4().hex}"
         (scripts / f"{name}.sh").write_text(f"desired() {{\n{body}\n}}\nundo() {{ :; }}\n", encoding="utf-8")
-        self.monkeypatch.setattr(steps, "FILES", scripts)
+
+        def read_script(script: str) -> str:
+            return (scripts / f"{script}.sh").read_text(encoding="utf-8")
+
+        self.monkeypatch.setattr(steps, "read_script", read_script)
         own: dict[str, PlainValue] = {
             "ROOT": str(self.root),
             "STATE_FOLDER": str(self.folder / "state"),

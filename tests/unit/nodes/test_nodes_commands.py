@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, cast
 import pulumi
 import pytest
 
+from components.networks import Networks
 from components.nodes.component import NodeBootstrap, NodeBootstrapArgs
 from components.nodes.config import NodesConfig
 from components.nodes.plan import SshTarget
@@ -66,9 +67,9 @@ def registered(root: Path, section: Mapping[str, object], *, preview: bool = Fal
     config = NodesConfig.model_validate(section)
     settings = ClusterSettings(
         name="lab",
-        hosts=ip_network("192.0.2.0/24"),
-        pods=ip_network("10.244.0.0/16"),
-        services=ip_network("10.96.0.0/16"),
+        hosts=Networks.of("192.0.2.0/24"),
+        pods=Networks.of("10.244.0.0/16"),
+        services=Networks.of("10.96.0.0/16"),
         domain="cluster.local",
         pins=load_pins(EnvironmentName.PROD),
     )

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from components.nodes.bootstrap_plan import in_order
 from components.nodes.steps import (
+    COMPONENTS,
     FILES,
+    SCRIPTS,
     Lifecycle,
     Step,
     StepOutput,
@@ -21,6 +23,7 @@ from components.nodes.steps import (
     installation,
     read_script,
     script_file,
+    script_paths,
 )
 
 if TYPE_CHECKING:
@@ -123,3 +126,9 @@ def test_steps_come_after_what_they_need_in_any_order() -> None:
     assert names.index("request") < names.index("admit") < names.index("join")
     assert names.index("kubernetes") < names.index("join")
     assert admit.resource == "w-admit-0"
+
+
+def test_a_script_s_name_is_taken_once_among_all_components() -> None:
+    found = [path.stem for path in COMPONENTS.glob(SCRIPTS)]
+    assert len(found) == len(set(found))
+    assert {"lib", "pool"} <= script_paths().keys() == set(found)

@@ -35,7 +35,7 @@ NFS: dict[str, Value] = {
     "scratch": {"path": "/tank/scratch", "onDelete": "delete"},
     "shared": [
         {"name": "datasets", "path": "/tank/datasets", "mountPath": "/srv/datasets", "size": "10Ti"},
-        {"name": "cache", "path": "/tank/cache", "mountPath": "/srv/cache", "size": "1Ti", "writable": True},
+        {"name": "cache", "path": "/tank/cache", "mountPath": "/srv/cache", "size": "1Ti", "writers": "everyone"},
     ],
 }
 USE: dict[str, Value] = {

@@ -1,0 +1,47 @@
+"""The steps of a lab's hosts, all components' together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from components.hub.home_requests import database_home
+from components.namespaces.plan import scoped
+from components.nodes.bootstrap_plan import bootstrap_steps
+from components.storage.hosts_plan import storage_steps
+
+from .config import cluster_settings
+
+if TYPE_CHECKING:
+    from components.nodes.bootstrap_plan import FurtherSteps
+    from components.nodes.config import NodesConfig
+    from components.nodes.steps import Step
+    from components.pins import Pins
+
+    from .config import ClusterConfig
+
+__all__ = ["further_steps", "host_steps"]
+
+
+def host_steps(config: ClusterConfig, pins: Pins, stack: str) -> tuple[Step, ...]:
+    """Return every step of every host, each after what it waits for; none where a cluster is adopted.
+
+    Parameters
+    ----------
+    config
+        The cluster, checked.
+    pins
+        Every version it runs, mirrors applied.
+    stack
+        Name of its stack.
+    """
+    return bootstrap_steps(config.nodes, cluster_settings(config, pins), further_steps(config, stack))
+
+
+def further_steps(config: ClusterConfig, stack: str) -> FurtherSteps:
+    """Return what gives the steps that components beside the nodes' have on the hosts."""
+    known_homes = (database_home(scoped("hub", stack)),) if config.hub is not None else ()
+
+    def steps(nodes: NodesConfig) -> tuple[Step, ...]:
+        return storage_steps(config.storage, nodes, known_homes)
+
+    return steps
