@@ -12,7 +12,7 @@ from bed_base import base_disk
 from bed_bundle import make_bundle
 from bed_machine import TESTING, require_on_machine
 from bed_packages import add_packages
-from policy_enforcer import obtain_enforcer
+from policy_program import obtain_enforcer
 
 
 def main() -> None:

@@ -13,27 +13,13 @@ import shutil
 from pathlib import Path
 
 from bed import Host
-from bed_programs import SOURCES
 from cluster_api import eventually
 from hosts_lab import HostsLab
 
-from labctl.control_plane.obtain import Toolbox
-from labctl.control_plane.pins import Purpose, ToolPin, VersionFit
-
-__all__ = ["enforce_policies", "obtain_enforcer"]
+__all__ = ["enforce_policies"]
 
 QUEUE = 100
 """Number of the queue in the kernel (kube-network-policies, ``nfqueue-id``)."""
-PIN = ToolPin(
-    name="kube-network-policies",
-    version="0.8.0",
-    fits=VersionFit.NONE,
-    probe=("--help",),
-    module=str(SOURCES / "policies"),
-    package="sigs.k8s.io/kube-network-policies/cmd",
-    ldflags="-s -w",
-    purpose=Purpose.TESTS,
-)
 ACCOUNT = """
 apiVersion: v1
 kind: ServiceAccount
@@ -57,12 +43,6 @@ UNIT = "policy-enforcer"
 PROGRAM = "/usr/local/bin/kube-network-policies"
 CREDENTIALS = "/var/run/secrets/kubernetes.io/serviceaccount"
 """Where a pod has its account, and so where the program looks for one."""
-
-
-def obtain_enforcer() -> Path:
-    """Return the program, built from its Go module unless the cache has it."""
-    (path,) = Toolbox().obtain_pinned([PIN], print)
-    return path
 
 
 def enforce_policies(lab: HostsLab, program: Path) -> None:

@@ -20,7 +20,8 @@ from bed_bundle import PROBE
 from bed_commands import call
 from cluster_api import Object, eventually
 from hosts_lab import PODS, SERVICES, HostsLab, connect_pods, wait_for_nodes
-from policy_enforcer import enforce_policies, obtain_enforcer
+from policy_enforcer import enforce_policies
+from policy_program import obtain_enforcer
 
 from components.hub.config import HubConfig
 from components.hub.flows import HUB, PROXY, SERVERS
