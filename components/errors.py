@@ -11,6 +11,7 @@ __all__ = [
     "FloatingVersionError",
     "MalformedValueError",
     "MissingPinError",
+    "NotBuiltError",
     "PlainSecretError",
 ]
 
@@ -37,6 +38,13 @@ class MalformedValueError(ConfigurationError):
 
     def __init__(self, text: object, kind: str, remedy: str) -> None:
         super().__init__(what=f"{_quote(text)} is not {kind}", remedy=remedy)
+
+
+class NotBuiltError(ConfigurationError):
+    """A kind that exists in the field, and not in this program."""
+
+    def __init__(self, part: str, kind: str, why: str, built: tuple[str, ...]) -> None:
+        super().__init__(what=f"{kind} as {part} is not built here: {why}", remedy=f"write {' or '.join(built)}")
 
 
 class PlainSecretError(ConfigurationError):

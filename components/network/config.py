@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from pydantic import Field, field_validator
 
 from components.addresses import Address, AddressRange, Cidr, DnsLabel, DnsName, PublishedName
+from components.errors import NotBuiltError
 from components.model import Model
 from components.networks import IPV4, IPV6, DualStack
 from components.quantities import Duration
@@ -24,7 +25,7 @@ from .certificates_config import (
     LabCaCertificates,
     SelfSignedCertificates,
 )
-from .errors import NotBuiltError, RetiredGatewayError, ShortWebsocketError
+from .errors import RetiredGatewayError, ShortWebsocketError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -15,7 +15,6 @@ __all__ = [
     "CertificateKeyError",
     "MissingSecretsError",
     "NoGatewayError",
-    "NotBuiltError",
     "OwnClassError",
     "RetiredGatewayError",
     "ShortWebsocketError",
@@ -48,13 +47,6 @@ class NoGatewayError(LookupError):
 
     def __init__(self) -> None:
         super().__init__("the stack neither builds a gateway (network.gateway) nor uses one (network.use.gateway)")
-
-
-class NotBuiltError(ConfigurationError):
-    """A kind that exists in the field, and not in this program."""
-
-    def __init__(self, part: str, kind: str, why: str, built: tuple[str, ...]) -> None:
-        super().__init__(what=f"{kind} as {part} is not built here: {why}", remedy=f"write {' or '.join(built)}")
 
 
 class OwnClassError(ConfigurationError):

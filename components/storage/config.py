@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Self, cast
 
 from pydantic import AfterValidator, Field, model_validator
 
 from components.addresses import Address, Cidr, DnsLabel, DnsName
-from components.errors import ConfigurationError, MalformedValueError
+from components.errors import ConfigurationError, MalformedValueError, NotBuiltError
 from components.model import Model
 from components.quantities import Size
 
@@ -16,7 +16,7 @@ from .protection_config import DataBackupConfig, ReplicationConfig, SnapshotsCon
 from .zfs_config import ZfsConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 __all__ = [
     "DynamicFolder",
@@ -237,6 +237,18 @@ class StorageUse(Model):
     shared: tuple[UsedVolume, ...] = Field(default=(), title="Shared claims", description="Claims that exist already.")
 
 
+_STORAGE = "storage"
+_BUILT = ("nfs with zfs for disks of the lab's own", "use for classes that exist")
+_NOT_BUILT: Mapping[str, tuple[str, str]] = {
+    "ceph": ("Ceph", "nothing here plans its monitors and disks yet"),
+    "rook": ("Rook-Ceph", "nothing here plans its monitors and disks yet"),
+    "cvmfs": ("CVMFS", "nothing here plans its proxies and caches yet"),
+    "zfslocalpv": ("ZFS-LocalPV", "a home on one node's disks would bind its owner to that node"),
+    "longhorn": ("Longhorn", "it keeps block devices, and homes are shared folders"),
+}
+"""What labs store on that this does not build, by the beginning of its key: its name, and why."""
+
+
 class StorageConfig(Model):
     """Storage section of a stack file: nfs, with or without zfs beneath it; or use."""
 
@@ -249,6 +261,16 @@ class StorageConfig(Model):
     use: StorageUse | None = Field(
         default=None, title="Used from another stack", description="Name classes that another stack owns."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _kinds_are_built(cls, value: object) -> object:
+        for key in cast("Mapping[object, object]", value) if isinstance(value, dict) else ():
+            plain = str(key).replace("-", "").replace("_", "").lower()
+            for beginning, (name, why) in _NOT_BUILT.items():
+                if plain.startswith(beginning):
+                    raise NotBuiltError(_STORAGE, name, why, _BUILT)
+        return value  # pyright: ignore[reportUnknownVariableType] - pydantic judges the rest
 
     @model_validator(mode="after")
     def _exactly_one(self) -> Self:
