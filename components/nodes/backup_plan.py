@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from components.problems import Problem
+from components.repositories import check_repository
 
 from .host_files_plan import mirror_values
 from .plan import control_planes
@@ -65,19 +66,7 @@ def check(config: NodesConfig) -> Iterator[Problem]:
     backup, path = config.control_plane.backup, ("controlPlane", "backup")
     if backup is None:
         return
-    is_bucket = backup.repository.startswith("s3:")
-    if is_bucket and backup.s3 is None:
-        yield Problem(
-            path=(*path, "s3"),
-            what="the repository is a bucket, but no credentials are named",
-            remedy="add s3: {accessKeyId: {secret: ...}, secretAccessKey: {secret: ...}}",
-        )
-    if not is_bucket and backup.s3 is not None:
-        yield Problem(
-            path=(*path, "s3"),
-            what=f"the repository {backup.repository} is a directory, which needs no credentials",
-            remedy="leave s3 out, or write the repository as s3:https://SERVER/BUCKET",
-        )
+    yield from check_repository(backup, path)
     if not (backup.keep.hourly or backup.keep.daily or backup.keep.weekly):
         yield Problem(
             path=(*path, "keep"),

@@ -10,7 +10,7 @@ from pydantic import Field
 from components.addresses import DnsName
 from components.model import Model
 from components.quantities import Duration, Size
-from components.s3 import S3Credentials
+from components.repositories import RepositoryConfig
 from components.secrets import SecretRef
 
 from .host_system_config import KubeProxyConfig
@@ -111,17 +111,9 @@ class BackupRetention(Model):
     weekly: int = Field(default=8, ge=0, le=1000, description="Of the last so many weeks, one each.")
 
 
-class BackupConfig(Model):
+class BackupConfig(RepositoryConfig):
     """Backups of etcd and the cluster's CA, encrypted by restic."""
 
-    repository: str = Field(
-        pattern=r"^(/\S+|s3:https?://\S+)$",
-        description="restic repository: a directory that every control-plane host mounts, or s3:https://SERVER/BUCKET.",
-    )
-    password: SecretRef = Field(
-        description="Configuration key with the repository's password. Keep a copy elsewhere: no backup opens without."
-    )
-    s3: S3Credentials | None = Field(default=None, title="S3", description="Needed with an s3: repository.")
     schedule: str = Field(
         default="hourly", min_length=1, description="When, as systemd.time(7) writes it: hourly, *-*-* 02:30:00."
     )

@@ -115,9 +115,7 @@ def secrets(config: NodesConfig) -> tuple[SecretRef, ...]:
     if encryption is not None:
         named += [key.key for key in encryption.keys]
     if backup is not None:
-        named.append(backup.password)
-        if backup.s3 is not None:
-            named += [backup.s3.access_key_id, backup.s3.secret_access_key]
+        named += backup.secrets
     return tuple(reference for reference in named if reference is not None)
 
 

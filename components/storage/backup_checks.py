@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from components.problems import Problem
+from components.repositories import check_repository
 
 from .datasets_plan import dataset_plans, pool_of
 
@@ -21,26 +22,14 @@ def check_backup(nfs: NfsStorage) -> Iterator[Problem]:
     backup, path = nfs.backup, ("nfs", "backup")
     if backup is None:
         return
-    is_bucket = backup.repository.startswith("s3:")
-    if is_bucket and backup.s3 is None:
-        yield Problem(
-            path=(*path, "s3"),
-            what="the repository is a bucket, but no credentials are named",
-            remedy="add s3: {accessKeyId: {secret: ...}, secretAccessKey: {secret: ...}}",
-        )
-    if not is_bucket and backup.s3 is not None:
-        yield Problem(
-            path=(*path, "s3"),
-            what=f"the repository {backup.repository} is a directory, which needs no credentials",
-            remedy="leave s3 out, or write the repository as s3:https://SERVER/BUCKET",
-        )
+    yield from check_repository(backup, path)
     if not (backup.keep.daily or backup.keep.weekly or backup.keep.monthly):
         yield Problem(
             path=(*path, "keep"),
             what="no copies but the latest three would be kept",
             remedy="keep at least some of daily, weekly, monthly",
         )
-    if not is_bucket and pool_of(backup.repository) in _pools(nfs):
+    if not backup.is_bucket and pool_of(backup.repository) in _pools(nfs):
         yield Problem(
             path=(*path, "repository"),
             what=f"{backup.repository} lies in the pool {pool_of(backup.repository)}, whose data it is to outlive",

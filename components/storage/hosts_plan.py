@@ -57,7 +57,4 @@ def storage_steps(
 def secrets(storage: StorageConfig | None) -> tuple[SecretRef, ...]:
     """Return the secrets the section names: of the backups' repository."""
     backup = storage.nfs.backup if storage is not None and storage.nfs is not None else None
-    if backup is None:
-        return ()
-    keys = () if backup.s3 is None else (backup.s3.access_key_id, backup.s3.secret_access_key)
-    return (backup.password, *keys)
+    return () if backup is None else backup.secrets

@@ -6,8 +6,7 @@ from pydantic import Field
 
 from components.model import Model
 from components.quantities import Size
-from components.s3 import S3Credentials
-from components.secrets import SecretRef
+from components.repositories import RepositoryConfig
 
 from .zfs_config import PoolName
 
@@ -49,18 +48,9 @@ class DataRetention(Model):
     monthly: int = Field(default=12, ge=0, le=1000, description="Of the last so many months, one each.")
 
 
-class DataBackupConfig(Model):
+class DataBackupConfig(RepositoryConfig):
     """Backups of homes, groups, shared folders and the hub's database, encrypted by restic on the storage host."""
 
-    repository: str = Field(
-        pattern=r"^(/\S+|s3:https?://\S+)$",
-        description="restic repository: a directory, of another machine, that the host mounts, or "
-        "s3:https://SERVER/BUCKET.",
-    )
-    password: SecretRef = Field(
-        description="Configuration key with the repository's password. Keep a copy elsewhere: no backup opens without."
-    )
-    s3: S3Credentials | None = Field(default=None, title="S3", description="Needed with an s3: repository.")
     schedule: str = Field(
         default="*-*-* 02:30:00",
         min_length=1,
