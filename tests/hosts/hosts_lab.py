@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,7 +13,7 @@ from pathlib import Path
 import yaml
 from bed import Bed, Host
 from bed_bundle import PROBE
-from cluster_api import Object
+from cluster_api import Object, eventually
 from lab_copy import Ended, LabCopy, copy_project, ended
 
 from components.pins import Pins
@@ -251,7 +252,20 @@ def wait_for_nodes(lab: HostsLab, count: int) -> None:
     assert len(lab.get("nodes")["items"]) == count
 
 
+def reaches(address: str, port: int) -> bool:
+    """Return whether something accepts a connection there."""
+    try:
+        with socket.create_connection((address, port), timeout=2):
+            return True
+    except OSError:
+        return False
+
+
 def serve_web(lab: HostsLab) -> None:
     """Have the web server of `WEB` run."""
     lab.kubectl("apply", "-f", "-", text=WEB)
     lab.kubectl("rollout", "status", "deployment/web", "--timeout=120s")
+    # Every node's kube-proxy learns of the Service by itself, and on a busy machine after the pods are ready.
+    for item in lab.get("nodes")["items"]:
+        address = item["status"]["addresses"][0]["address"]
+        eventually(lambda address=address: reaches(address, DOOR), 60)
