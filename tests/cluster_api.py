@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from labctl.control_plane import ControlPlane
 from labctl.control_plane.client import ApiClient, PatchType, tls_context
@@ -15,6 +15,7 @@ SERVICE_NETWORK = "10.96.0.0/16"
 
 Object = dict[str, Any]
 """A Kubernetes object as JSON has it: tests look into it freely."""
+Holds = TypeVar("Holds")
 
 
 class Api:
@@ -62,12 +63,13 @@ class Api:
         eventually(lambda: self.exists(f"/api/v1/namespaces/{name}/serviceaccounts/default"))
 
 
-def eventually(condition: Callable[[], object], seconds: float = 20.0) -> None:
-    """Return when the condition holds; fail after so many seconds."""
+def eventually(condition: Callable[[], Holds | None], seconds: float = 20.0) -> Holds:
+    """Return what the condition is when it holds; fail after so many seconds."""
     deadline = time.monotonic() + seconds
-    while not condition():
+    while not (held := condition()):
         assert time.monotonic() < deadline, "the condition did not come true in time"
         time.sleep(0.05)
+    return held
 
 
 def make_plane(directory: Path) -> ControlPlane:

@@ -47,7 +47,7 @@ def storage_steps(
         *dataset_steps(storage.nfs, storage.zfs, datasets, nodes),
         *export_steps(storage.nfs, datasets, nodes),
         *home_steps(storage.nfs, storage.zfs, nodes, known_homes),
-        *snapshot_steps(storage.nfs, storage.zfs, datasets, nodes),
+        *snapshot_steps(storage.nfs, datasets, nodes),
         *replication_steps(storage.nfs, storage.zfs, datasets, nodes),
         *backup_steps(storage.nfs, datasets, nodes),
     )

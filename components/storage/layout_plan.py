@@ -1,4 +1,4 @@
-"""The layout of a pool: its disks as zpool's command line has them, and how much of them is left for files. Pure."""
+"""The layout of a pool: its groups as the scripts take them, and how much of its disks is left for files. Pure."""
 
 from __future__ import annotations
 
@@ -7,15 +7,11 @@ from typing import TYPE_CHECKING
 from .zfs_config import Redundancy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from components.quantities import Size
 
     from .zfs_config import PoolConfig, VdevConfig
 
 __all__ = [
-    "KEYWORDS",
-    "create_arguments",
     "group_texts",
     "parity",
     "pool_disks",
@@ -24,8 +20,6 @@ __all__ = [
     "usable_bytes",
 ]
 
-KEYWORDS = ("log", "special", "cache", "spare")
-"""Words that begin a part of zpool's command line (zpool-create(8))."""
 SLOP_SHARE = 32
 """One part in so many is ZFS' own, so that something can still be deleted (zfs(4), ``spa_slop_shift`` 5)."""
 SLOP_LEAST = 128 * 2**20
@@ -66,11 +60,6 @@ def group_texts(vdev: VdevConfig) -> tuple[str, ...]:
     if vdev.draid is not None:
         kind = f"{kind}:{vdev.draid.data}d:{len(vdev.disks)}c:{vdev.draid.spares}s"
     return (" ".join((kind, *vdev.disks)),)
-
-
-def create_arguments(pool: PoolConfig) -> tuple[str, ...]:
-    """Return a pool's layout as ``zpool create`` takes it after the pool's name."""
-    return tuple(_words(pool))
 
 
 def pool_disks(pool: PoolConfig) -> tuple[str, ...]:
@@ -119,22 +108,3 @@ def _group_bytes(vdev: VdevConfig, disk_bytes: int, sectors: int) -> int:
     taken = sectors + rows * lost
     taken += -taken % (lost + 1)
     return width * disk_bytes * sectors // taken
-
-
-def _words(pool: PoolConfig) -> Iterator[str]:
-    for vdev in pool.data:
-        yield from _group_words(vdev)
-    for word, vdev in (("special", pool.special), ("log", pool.log)):
-        if vdev is not None:
-            yield word
-            yield from _group_words(vdev)
-    for word, disks in (("cache", pool.cache), ("spare", pool.spares)):
-        if disks:
-            yield word
-            yield from disks
-
-
-def _group_words(vdev: VdevConfig) -> Iterator[str]:
-    for text in group_texts(vdev):
-        kind, *disks = text.split()
-        yield from (disks if kind == "disk" else (kind, *disks))

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from .config import NfsStorage
     from .datasets_plan import DatasetPlan
     from .protection_config import SnapshotsConfig
-    from .zfs_config import ZfsConfig
 
 __all__ = ["PERIODS", "SANOID_PACKAGES", "age_limit", "kept", "sanoid_conf", "snapshot_roots", "snapshot_steps"]
 
@@ -38,23 +37,18 @@ GRACE = 30 * MINUTE
 TEMPLATE = "lab"
 
 
-def snapshot_steps(
-    nfs: NfsStorage, zfs: ZfsConfig, datasets: tuple[DatasetPlan, ...], nodes: NodesConfig
-) -> tuple[Step, ...]:
+def snapshot_steps(nfs: NfsStorage, datasets: tuple[DatasetPlan, ...], nodes: NodesConfig) -> tuple[Step, ...]:
     """Return the step that has sanoid take and prune snapshots; none where the file asks for no snapshots.
 
     Parameters
     ----------
     nfs
         The server, checked.
-    zfs
-        Its pools.
     datasets
         Its file systems.
     nodes
         The hosts.
     """
-    del zfs
     roots = snapshot_roots(datasets)
     if nfs.snapshots is None or not roots:
         return ()

@@ -6,10 +6,11 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from bed import Bed
+from bed import Bed, Host
 from bed_bundle import Bundle, make_bundle
 from bed_packages import add_packages
 from hosts_lab import ENVIRONMENT, HostsLab, lab_on
+from storage_hosts import StorageHosts, destroy_pools, pool, prepare_storage
 
 from labctl.bundle.mirror import Mirror
 from stacks.pins import load_pins
@@ -61,3 +62,19 @@ def make_lab(
 def bundle() -> Bundle:
     """The files and images hosts need."""
     return make_bundle(print)
+
+
+@pytest.fixture(scope="module")
+def hosts(make_bed: Callable[[int], Bed], tmp_path_factory: pytest.TempPathFactory) -> Generator[StorageHosts]:
+    """One host that ZFS is installed on."""
+    with prepare_storage(make_bed(1), tmp_path_factory.mktemp("mirror") / "bundle") as prepared:
+        prepared.up(prepared.storage({"tank": pool("mirror", ["/disks/a", "/disks/b"])}), ["zfs"])
+        yield prepared
+
+
+@pytest.fixture
+def host(hosts: StorageHosts) -> Generator[Host]:
+    """The host without any pool, before and after."""
+    destroy_pools(hosts.host())
+    yield hosts.host()
+    destroy_pools(hosts.host())

@@ -262,8 +262,10 @@ def reaches(address: str, port: int) -> bool:
 
 
 def serve_web(lab: HostsLab) -> None:
-    """Have the web server of `WEB` run."""
+    """Have the web server of `WEB` run, and its name answered."""
     lab.kubectl("apply", "-f", "-", text=WEB)
+    # Its pods have waited for the pod network; kubeadm does not wait for them.
+    lab.kubectl("rollout", "status", "deployment/coredns", "--namespace=kube-system", "--timeout=120s")
     lab.kubectl("rollout", "status", "deployment/web", "--timeout=120s")
     # Every node's kube-proxy learns of the Service by itself, and on a busy machine after the pods are ready.
     for item in lab.get("nodes")["items"]:

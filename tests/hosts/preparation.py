@@ -27,7 +27,7 @@ from labctl.bundle.mirror import Mirror
 from stacks.environments import EnvironmentName
 from stacks.pins import load_pins
 
-__all__ = ["KUBELET", "STEPS", "Preparation", "Report", "prepare"]
+__all__ = ["KUBELET", "STEPS", "Preparation", "Report", "feed", "prepare"]
 
 STEPS = ("system", "runtime", "kubernetes")
 SECONDS = 300
@@ -55,6 +55,20 @@ class Report:
     def result(self) -> Mapping[str, str]:
         assert self.code == 0, self.err
         return json.loads(self.out)["result"]
+
+
+def feed(bed: Bed, host: Host, text: str, mode: str, seconds: float) -> Report:
+    """Feed a root shell of a host a text."""
+    started = time.monotonic()
+    done = subprocess.run(
+        [*bed.access.command(host.address), f"sudo -n bash -s {mode}"],
+        input=text,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=seconds,
+    )
+    return Report(done.returncode, done.stdout, done.stderr, time.monotonic() - started)
 
 
 @dataclass(frozen=True)
@@ -96,16 +110,7 @@ class Preparation:
 
     def feed(self, host: Host, text: str, mode: str = "apply", seconds: float = SECONDS) -> Report:
         """Feed a root shell of a host a text."""
-        started = time.monotonic()
-        done = subprocess.run(
-            [*self.bed.access.command(host.address), f"sudo -n bash -s {mode}"],
-            input=text,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=seconds,
-        )
-        return Report(done.returncode, done.stdout, done.stderr, time.monotonic() - started)
+        return feed(self.bed, host, text, mode, seconds)
 
     def run(
         self,

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import subprocess
-import time
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,7 +15,7 @@ from pathlib import Path
 
 from bed import Bed, Host
 from bed_packages import add_packages
-from preparation import Report
+from preparation import Report, feed
 
 from components.nodes.config import NodesConfig
 from components.nodes.steps import PlainValue, Step, StepOutput, compose_whole, read_script, script_file
@@ -147,16 +145,7 @@ class StorageHosts:
 
     def feed(self, host: Host, text: str, mode: str = "apply", seconds: float = SECONDS) -> Report:
         """Feed a root shell of a host a text."""
-        started = time.monotonic()
-        done = subprocess.run(
-            [*self.bed.access.command(host.address), f"sudo -n bash -s {mode}"],
-            input=text,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=seconds,
-        )
-        return Report(done.returncode, done.stdout, done.stderr, time.monotonic() - started)
+        return feed(self.bed, host, text, mode, seconds)
 
     def run(self, step: Step, mode: str = "apply", **values: PlainValue) -> Report:
         """Run one step on its host; the files it needs beside its scripts are put there first."""

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pytest
 import yaml
 from bed import Host
+from cluster_api import eventually
 from hosts_lab import WEB, HostsLab, connect_pods, serve_web, wait_for_nodes
 
 
@@ -29,10 +30,19 @@ def logins(host: Host) -> int:
     return int(host.console("journalctl -u ssh --no-pager | grep -c 'Accepted publickey' || true").strip())
 
 
-def answers(lab: HostsLab) -> str:
-    """Return what the web server says through its Service to a pod, by its name."""
+def answers(lab: HostsLab, seconds: float = 60) -> str:
+    """Return what the web server says through its Service to a pod, by its name, before so many seconds are over."""
     pod = lab.get("pods", "-l", "app=web", "--field-selector=status.phase=Running")["items"][0]["metadata"]["name"]
-    return lab.kubectl("exec", pod, "--", "/probe", "get", "http://web.default.svc.cluster.local/")
+    # Every node's kube-proxy learns by itself of what changed, and on a busy machine late.
+    return eventually(lambda: asked(lab, pod), seconds)
+
+
+def asked(lab: HostsLab, pod: str) -> str | None:
+    """Return what the web server says to a pod, or nothing when it does not answer."""
+    try:
+        return lab.kubectl("exec", pod, "--", "/probe", "get", "http://web.default.svc.cluster.local/")
+    except AssertionError:
+        return None
 
 
 def test_pods_answer_each_other(lab: HostsLab) -> None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Sequence
 
-import pytest
-from bed import Bed, Host
-from storage_hosts import StorageHosts, destroy_pools, lay_disks, pool, prepare_storage
+from bed import Host
+from storage_hosts import StorageHosts, lay_disks, pool
 
 from components.nodes.steps import Step
 from components.storage.config import StorageConfig
@@ -39,22 +38,6 @@ NFS = {
         }
     ],
 }
-
-
-@pytest.fixture(scope="module")
-def hosts(make_bed: Callable[[int], Bed], tmp_path_factory: pytest.TempPathFactory) -> Generator[StorageHosts]:
-    """One host that ZFS is installed on."""
-    with prepare_storage(make_bed(1), tmp_path_factory.mktemp("mirror") / "bundle") as prepared:
-        prepared.up(prepared.storage({"tank": pool("mirror", ["/disks/a", "/disks/b"])}), ["zfs"])
-        yield prepared
-
-
-@pytest.fixture
-def host(hosts: StorageHosts) -> Generator[Host]:
-    """The host without any pool, before and after."""
-    destroy_pools(hosts.host())
-    yield hosts.host()
-    destroy_pools(hosts.host())
 
 
 def cut_again_and_again(hosts: StorageHosts, step: Step, cuts: Sequence[int]) -> None:

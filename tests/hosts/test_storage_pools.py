@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
-
 import pytest
-from bed import Bed, Host
-from storage_hosts import StorageHosts, destroy_pools, lay_disks, pool, prepare_storage
+from bed import Host
+from storage_hosts import StorageHosts, lay_disks, pool
+from zfs_layout import create_arguments
 
 from components.quantities import Size
-from components.storage.layout_plan import create_arguments, space_bytes
+from components.storage.layout_plan import space_bytes
 from components.storage.zfs_config import PoolConfig
 
 STEPS = ("zfs", "pool", "datasets")
@@ -17,22 +16,6 @@ DISK = Size(bytes=251 * 2**20)
 """Of a test's disk of 256 MiB, what is the pool's: without labels and boot block, in whole metaslabs."""
 SLOP = 32 * 2**20
 """What a pool of version 23 keeps for itself, if it is a small one (``dsl_pool_adjustedsize``)."""
-
-
-@pytest.fixture(scope="module")
-def hosts(make_bed: Callable[[int], Bed], tmp_path_factory: pytest.TempPathFactory) -> Generator[StorageHosts]:
-    """One host that ZFS is installed on."""
-    with prepare_storage(make_bed(1), tmp_path_factory.mktemp("mirror") / "bundle") as prepared:
-        prepared.up(prepared.storage({"tank": pool("mirror", ["/disks/a", "/disks/b"])}), ["zfs"])
-        yield prepared
-
-
-@pytest.fixture
-def host(hosts: StorageHosts) -> Generator[Host]:
-    """The host without any pool, before and after."""
-    destroy_pools(hosts.host())
-    yield hosts.host()
-    destroy_pools(hosts.host())
 
 
 def members(host: Host, name: str = "tank") -> list[str]:
@@ -67,7 +50,8 @@ def test_every_layout_of_real_disks_is_taken_by_zpool(hosts: StorageHosts, host:
         {"data": [{"kind": "stripe", "disks": disks[:3], "reason": "scratch that can be made again"}]},
     ]
     for section in sections:
-        words = create_arguments(PoolConfig.model_validate({"host": "store-1", **section}))
+        planned = PoolConfig.model_validate({"host": host.name, **section})
+        words = create_arguments(planned, hosts.nodes())
         assert "would create" in host.console(f"zpool create -n -o ashift=12 probe {' '.join(words)} 2>&1")
 
 

@@ -5,31 +5,14 @@ from __future__ import annotations
 import base64
 import struct
 import zlib
-from collections.abc import Callable, Generator
 
 import pytest
-from bed import Bed, Host
-from storage_hosts import DISK_BYTES, StorageHosts, destroy_pools, lay_disks, pool, prepare_storage
+from bed import Host
+from storage_hosts import DISK_BYTES, StorageHosts, lay_disks, pool
 
 REFUSED = 65
 """Exit code of `refuse` (sysexits(3))."""
 STEPS = ("zfs", "pool", "datasets")
-
-
-@pytest.fixture(scope="module")
-def hosts(make_bed: Callable[[int], Bed], tmp_path_factory: pytest.TempPathFactory) -> Generator[StorageHosts]:
-    """One host that ZFS is installed on."""
-    with prepare_storage(make_bed(1), tmp_path_factory.mktemp("mirror") / "bundle") as prepared:
-        prepared.up(prepared.storage({"tank": pool("mirror", ["/disks/a", "/disks/b"])}), ["zfs"])
-        yield prepared
-
-
-@pytest.fixture
-def host(hosts: StorageHosts) -> Generator[Host]:
-    """The host without any pool, before and after."""
-    destroy_pools(hosts.host())
-    yield hosts.host()
-    destroy_pools(hosts.host())
 
 
 def lvm_label() -> bytes:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
+from zfs_layout import create_arguments
 
 from components.nodes.config import NodesConfig
 from components.nodes.steps import compose, compose_whole, scripts_on
@@ -14,7 +15,7 @@ from components.quantities import Size
 from components.storage.checks import check
 from components.storage.config import StorageConfig
 from components.storage.datasets_plan import DatasetKind, dataset_plans
-from components.storage.layout_plan import KEYWORDS, create_arguments, group_texts, pool_disks, tolerates, usable_bytes
+from components.storage.layout_plan import group_texts, pool_disks, tolerates, usable_bytes
 from components.storage.packages import storage_packages
 from components.storage.properties_plan import (
     FILE_SYSTEM_PROPERTIES,
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from components.nodes.steps import PlainValue, Step
 
 TERABYTES = Size(bytes=8 * 10**12)
+KEYWORDS = ("log", "special", "cache", "spare")
+"""Words that begin a part of zpool's command line (zpool-create(8))."""
 
 
 def names(count: int, first: int = 0) -> list[str]:
@@ -67,12 +70,12 @@ def pool(kind: str, count: int, groups: int = 1, **keys: object) -> PoolConfig:
                 cache=names(1, 30),
                 spares=names(2, 40),
             ),
-            "mirror 0 1 special mirror 10 11 log 20 21 cache 30 spare 40 41",
+            "mirror 0 1 special mirror 10 11 log 20 log 21 cache 30 spare 40 41",
         ),
     ],
 )
 def test_a_layout_is_written_as_zpool_takes_it(section: PoolConfig, words: str) -> None:
-    assert " ".join(create_arguments(section)).replace("/dev/disk/by-id/ata-", "") == words
+    assert " ".join(create_arguments(section, nodes())).replace("/dev/disk/by-id/ata-", "") == words
 
 
 def test_a_group_is_its_kind_and_its_disks() -> None:
@@ -163,7 +166,7 @@ def test_whatever_is_accepted_is_a_layout_zpool_takes(section: dict[str, Value])
     assert config.zfs is not None
     assume(not list(check(config, ["store-1"], ["store-1"])))
     planned = config.zfs.pools["tank"]
-    words = create_arguments(planned)
+    words = create_arguments(planned, nodes())
     groups: list[tuple[str, int]] = []
     part = "data"
     for word in words:
