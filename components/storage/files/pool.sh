@@ -193,14 +193,11 @@ may_be_wiped() {
 layout_words() {
     local group
     for group in "${DATA[@]}"; do group_words "$group"; done
-    for group in "${SPECIAL[@]}"; do
-        printf 'special\n'
-        group_words "$group"
-    done
-    for group in "${LOG[@]}"; do
-        printf 'log\n'
-        group_words "$group"
-    done
+    # zpool takes each of these words once, before all of its groups.
+    if ((${#SPECIAL[@]} > 0)); then printf 'special\n'; fi
+    for group in "${SPECIAL[@]}"; do group_words "$group"; done
+    if ((${#LOG[@]} > 0)); then printf 'log\n'; fi
+    for group in "${LOG[@]}"; do group_words "$group"; done
     if ((${#CACHE[@]} > 0)); then printf '%s\n' cache "${CACHE[@]}"; fi
     if ((${#SPARES[@]} > 0)); then printf '%s\n' spare "${SPARES[@]}"; fi
 }

@@ -70,7 +70,7 @@ def pool(kind: str, count: int, groups: int = 1, **keys: object) -> PoolConfig:
                 cache=names(1, 30),
                 spares=names(2, 40),
             ),
-            "mirror 0 1 special mirror 10 11 log 20 log 21 cache 30 spare 40 41",
+            "mirror 0 1 special mirror 10 11 log 20 21 cache 30 spare 40 41",
         ),
     ],
 )
