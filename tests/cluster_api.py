@@ -16,6 +16,8 @@ SERVICE_NETWORK = "10.96.0.0/16"
 Object = dict[str, Any]
 """A Kubernetes object as JSON has it: tests look into it freely."""
 Holds = TypeVar("Holds")
+PATIENCE_SECONDS = 90.0
+"""For what takes a second or two, on a machine that does ten other things: nobody waits longer than until it is so."""
 
 
 class Api:
@@ -63,7 +65,7 @@ class Api:
         eventually(lambda: self.exists(f"/api/v1/namespaces/{name}/serviceaccounts/default"))
 
 
-def eventually(condition: Callable[[], Holds | None], seconds: float = 20.0) -> Holds:
+def eventually(condition: Callable[[], Holds | None], seconds: float = PATIENCE_SECONDS) -> Holds:
     """Return what the condition is when it holds; fail after so many seconds."""
     deadline = time.monotonic() + seconds
     while not (held := condition()):

@@ -21,7 +21,7 @@ from labctl.control_plane import ControlPlane
 PROJECT = Path(__file__).resolve().parents[1]
 NOWHERE = "http://127.0.0.1:9"
 """A proxy that nobody runs (port 9 is `discard`): no chart is reachable, on a machine with a network either."""
-PATIENCE_SECONDS = 180
+PATIENCE_SECONDS = 400
 """For one command, on a machine that is busy with other tests."""
 POLL_SECONDS = 0.002
 """Between two looks at a journal: an operation takes ten times as long."""
@@ -87,7 +87,9 @@ class LabCopy:
         proxies = {"HTTPS_PROXY": NOWHERE, "HTTP_PROXY": NOWHERE, "NO_PROXY": "127.0.0.1,localhost"}
         home = self.root / ".lab" / "home"
         home.mkdir(parents=True, exist_ok=True)
-        kept = {name: os.environ[name] for name in ("PATH", "TMPDIR") if name in os.environ}
+        kept = {name: os.environ[name] for name in ("TMPDIR",) if name in os.environ}
+        # As after `source .venv/bin/activate`: a copy has no environment of its own, and commands of its graph use one.
+        kept["PATH"] = f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"
         return {**kept, **proxies, "HOME": str(home), "XDG_CACHE_HOME": cache, "LANG": "C.UTF-8", **self.environment}
 
     def start(self, *arguments: str, largest_file: int | None = None) -> subprocess.Popen[str]:

@@ -32,7 +32,7 @@ SERVICE_ACCOUNT = "var/run/secrets/kubernetes.io/serviceaccount"
 TOKEN_SECONDS = 7200
 """How long a token is good for: longer than any run of the tests."""
 GRACE_SECONDS = 10.0
-SETTLED_SECONDS = 60.0
+SETTLED_SECONDS = 180.0
 """How long controllers may take to settle, on a machine that is busy with other tests."""
 
 

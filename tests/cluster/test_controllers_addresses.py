@@ -115,7 +115,7 @@ def test_a_full_pool_gives_nothing_of_one_that_is_not_automatic(
     assert "no available IPs" in refused(started, service("too-many"))
     assert given(started, service("by-name", {POOL: "reserved"})) in RESERVED
     assert given(started, service("by-address", {WANTED: RESERVED[1]})) == RESERVED[1]
-    assert pool(started, "published")["availableIPv4"] == 0
+    eventually(lambda: pool(started, "published")["availableIPv4"] == 0, SETTLED_SECONDS)
     # An address that is given back goes to the one that waits.
     started.api.delete(f"{SERVICES}/filling-0")
     assert given(started, f"{SERVICES}/too-many") in PUBLISHED
@@ -159,6 +159,7 @@ def test_the_node_with_the_pods_answers_for_the_address_on_the_named_interface(
     eventually(lambda: answering(speaker, PUBLISHED[1], WIRE) == hardware, SETTLED_SECONDS)
     assert answering(speaker, PUBLISHED[0], WIRE) == "", "nobody was given that one"
     assert answering(speaker, PUBLISHED[1], INTERFACE) == "", "the stack file names one interface"
-    (status,) = started.api.get(f"/apis/metallb.io/v1beta1/namespaces/{NAMESPACE}/servicel2statuses")["items"]
+    said = f"/apis/metallb.io/v1beta1/namespaces/{NAMESPACE}/servicel2statuses"
+    (status,) = eventually(lambda: started.api.get(said)["items"], SETTLED_SECONDS)
     assert status["status"]["node"] == NODE
     assert status["status"]["serviceName"] == "announced"

@@ -153,6 +153,8 @@ def test_a_changed_name_renews_that_certificate_and_no_other(issued: Controllers
 
     issued.edit(rename)
     eventually(lambda: secret(issued, "hub-tls")["tls.crt"] != before["tls.crt"], SETTLED_SECONDS)
+    # Ready it was before, too.
+    eventually(lambda: issued.api.get(f"{CERTIFICATES}/hub-tls")["status"].get("revision", 0) >= 2, SETTLED_SECONDS)
     certificate = issued.settled(f"{CERTIFICATES}/hub-tls", {"Ready": "True"})
     after = secret(issued, "hub-tls")
     assert certificate["status"]["revision"] == 2

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
-from lab_copy import LabCopy, await_lines, ended
+from lab_copy import PATIENCE_SECONDS, LabCopy, await_lines, ended
 from lab_facts import Key, inventory, objects_of_ours, own, state_of
 
 from labctl.control_plane import obtain_tool
@@ -45,7 +45,7 @@ def test_killed_at_its_first_start_it_starts_the_second_time(project_copy: LabCo
     for moment in ("pki", "etcd", "run"):
         process = lab.start("up", "--yes")
         place = lab.root / ".lab" / lab.stack / "control-plane" / moment
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE_SECONDS
         while not place.exists():
             assert process.poll() is None, ended(process).text
             assert time.monotonic() < deadline

@@ -43,7 +43,7 @@ def test_a_preview_of_production_is_quick(project_copy: LabCopy) -> None:
     lab.well("preview")
     began = time.monotonic()
     lab.well("preview")
-    assert time.monotonic() - began < 20, "2 s on a machine of its own (docs/benchmarks.md); this one may be busy"
+    assert time.monotonic() - began < 60, "2 s on a machine of its own (docs/benchmarks.md); this one may be busy"
 
 
 def test_two_stacks_are_compared_without_a_cluster(project_copy: LabCopy) -> None:

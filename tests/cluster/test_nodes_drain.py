@@ -56,7 +56,7 @@ class Member:
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=300,
         )
 
     def takes_pods(self) -> bool:
@@ -117,7 +117,7 @@ def room(member: Member, request: pytest.FixtureRequest) -> Generator[str]:
     member.api.namespace(name)
     yield name
     member.api.delete(f"/api/v1/namespaces/{name}")
-    eventually(lambda: not member.api.exists(f"/api/v1/namespaces/{name}"), 60)
+    eventually(lambda: not member.api.exists(f"/api/v1/namespaces/{name}"))
 
 
 def _kubelet_credential(pki: Path, node: str) -> bytes:
@@ -161,7 +161,7 @@ def deployment(api: Api, room: str, name: str, replicas: int) -> None:
     spec = {"replicas": replicas, "selector": {"matchLabels": {"app": name}}, "template": template(name)}
     api.post(f"/apis/apps/v1/namespaces/{room}/deployments", {"metadata": {"name": name}, "spec": spec})
     path = f"/apis/apps/v1/namespaces/{room}/deployments/{name}"
-    eventually(lambda: api.get(path)["status"].get("readyReplicas", 0) == replicas, 60)
+    eventually(lambda: api.get(path)["status"].get("readyReplicas", 0) == replicas)
     api.merge("/api/v1/nodes/other", {"spec": {"unschedulable": None}})
 
 
@@ -169,7 +169,7 @@ def budget(api: Api, room: str, app: str, least: int) -> None:
     spec = {"minAvailable": least, "selector": {"matchLabels": {"app": app}}}
     path = f"/apis/policy/v1/namespaces/{room}/poddisruptionbudgets"
     api.post(path, {"metadata": {"name": f"{app}-budget"}, "spec": spec})
-    eventually(lambda: api.get(f"{path}/{app}-budget").get("status", {}).get("expectedPods", 0) > 0, 60)
+    eventually(lambda: api.get(f"{path}/{app}-budget").get("status", {}).get("expectedPods", 0) > 0)
 
 
 def test_pods_move_and_what_belongs_to_the_node_stays(member: Member, room: str) -> None:
@@ -182,14 +182,14 @@ def test_pods_move_and_what_belongs_to_the_node_stays(member: Member, room: str)
         f"/apis/apps/v1/namespaces/{room}/daemonsets",
         {"metadata": {"name": "agent"}, "spec": {"selector": selector, "template": template("agent")}},
     )
-    eventually(lambda: sum(name.startswith("agent") for name in member.pods(room)) == len(NODES), 60)
+    eventually(lambda: sum(name.startswith("agent") for name in member.pods(room)) == len(NODES))
 
-    run = member.run("drain", seconds=60)
+    run = member.run("drain", seconds=180)
     assert run.returncode == 0, run.stderr
     assert not member.takes_pods()
     left = {name.split("-")[0] for name, node in member.pods(room).items() if node == "drained"}
     assert left == {"static", "agent"}
-    eventually(lambda: list(member.pods(room).values()).count("other") == 4, 60)
+    eventually(lambda: list(member.pods(room).values()).count("other") == 4)
 
     assert member.run("uncordon").returncode == 0
     assert member.takes_pods()
@@ -300,7 +300,7 @@ def test_the_lock_is_kept_while_its_holder_lives(member: Member) -> None:
     assert run.returncode == 0, run.stderr
     last = moment()
     assert dt.datetime.fromisoformat(last) > dt.datetime.now(dt.UTC) - dt.timedelta(seconds=30)
-    eventually(lambda: _still(moment), 20)
+    eventually(lambda: _still(moment))
 
 
 def _still(moment: Callable[[], str]) -> bool:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
+from cluster_api import eventually
 from provider_samples import CONFIG_MAP, Lab, make_lab, manifest
 
 from labctl.engine.providers.base import PartialFailureError, Resource
@@ -14,7 +16,7 @@ from labctl.engine.providers.kubernetes.exceptions import StillDeletingError
 from labctl.graph.values import Inputs, as_mapping
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Generator
 
     from cluster_api import Api
 
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 DEPLOYMENT = "kubernetes:apps/v1:Deployment"
 SERVICE = "kubernetes:core/v1:Service"
 IMAGE = "registry.example/web@sha256:" + "0" * 64
+SOON_SECONDS = 60
+"""For what takes a second, on a machine that is busy; minutes are waited by themselves."""
 
 
 @pytest.fixture
@@ -101,12 +105,12 @@ def test_a_workload_that_gets_no_node_is_recorded_with_the_reasons(lab: Lab, nam
     wanted = lab.wanted(DEPLOYMENT, "web", deployment(namespace, limits=limits))
 
     with pytest.raises(PartialFailureError) as raised:
-        lab.create(wanted, lab.context(timeout_seconds=2.0))
+        lab.create(wanted, lab.context(timeout_seconds=10.0))
 
     error = raised.value
     assert error.resource_id == f"{namespace}/web"
     assert error.outputs["__inputs"] == wanted.inputs
-    assert any("not ready after 2 s: 0 of 1 replicas are available" in reason for reason in error.reasons)
+    assert any("not ready after 10 s: 0 of 1 replicas are available" in reason for reason in error.reasons)
     assert any("is not scheduled" in reason for reason in error.reasons)
     assert api.exists(f"/apis/apps/v1/namespaces/{namespace}/deployments/web")
 
@@ -129,31 +133,50 @@ def test_a_timeout_may_be_an_annotation_and_waiting_may_be_skipped(lab: Lab, nam
     with pytest.raises(PartialFailureError, match="it selects no ready pod"):
         lab.create(annotated("short", timeoutSeconds="1"))
 
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < SOON_SECONDS
 
 
-def test_a_stop_ends_a_wait_soon_and_the_object_is_recorded(lab: Lab, namespace: str) -> None:
-    lab.namespace(namespace)
+@contextmanager
+def stopped_once(what: Callable[[], bool]) -> Generator[threading.Event]:
+    """Set an event as soon as something is so."""
     stop = threading.Event()
-    threading.Timer(0.5, stop.set).start()
+
+    def watch() -> None:
+        eventually(what)
+        stop.set()
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    yield stop
+    watcher.join()
+
+
+def test_a_stop_ends_a_wait_soon_and_the_object_is_recorded(lab: Lab, namespace: str, api: Api) -> None:
+    lab.namespace(namespace)
+    path = f"/apis/apps/v1/namespaces/{namespace}/deployments/web"
     started = time.monotonic()
 
-    with pytest.raises(PartialFailureError, match="stopped while waiting"):
+    with (
+        stopped_once(lambda: api.exists(path)) as stop,
+        pytest.raises(PartialFailureError, match="stopped while waiting"),
+    ):
         lab.create(
             lab.wanted(DEPLOYMENT, "web", deployment(namespace, limits={"cpu": "9000"})), lab.context(cancelled=stop)
         )
 
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < SOON_SECONDS
 
 
 def test_a_stop_ends_the_wait_for_a_deletion(lab: Lab, namespace: str, api: Api) -> None:
     lab.namespace(namespace)
     held = manifest("ConfigMap", "settings", namespace, metadata={"finalizers": ["lab.example/hold"]})
     made = lab.create(lab.wanted(CONFIG_MAP, "settings", held))
-    stop = threading.Event()
-    threading.Timer(0.3, stop.set).start()
+    path = f"/api/v1/namespaces/{namespace}/configmaps/settings"
 
-    with pytest.raises(StillDeletingError, match="settings"):
+    with (
+        stopped_once(lambda: "deletionTimestamp" in api.get(path)["metadata"]) as stop,
+        pytest.raises(StillDeletingError, match="settings"),
+    ):
         lab.delete(made, lab.context(cancelled=stop))
 
-    api.merge(f"/api/v1/namespaces/{namespace}/configmaps/settings", {"metadata": {"finalizers": None}})
+    api.merge(path, {"metadata": {"finalizers": None}})

@@ -17,7 +17,7 @@ from bed_errors import LeftoverError
 
 __all__ = ["groups_named", "hierarchies", "kill_all", "make_groups", "processes_in", "remove_groups"]
 
-EMPTYING_SECONDS = 20.0
+EMPTYING_SECONDS = 90.0
 """From SIGKILL to the last process gone; a process in disk I/O ends when that does."""
 
 CPUSET_INHERITED = ("cpuset.cpus", "cpuset.mems")

@@ -21,7 +21,7 @@ from bed_network import Port
 
 __all__ = ["Access", "Host", "new_key"]
 
-BOOT_SECONDS = 60.0
+BOOT_SECONDS = 180.0
 """From power-on to an answer by SSH: 2 s measured on two cores, much more on a machine that builds meanwhile."""
 
 STOP_SECONDS = 20.0

@@ -32,6 +32,9 @@ PODS = "10.244.0.0/16"
 SERVICES = "10.96.0.0/16"
 PATIENCE_SECONDS = 560
 """For one command: a control plane of three is brought up in it, on a busy machine."""
+SETTLING_SECONDS = 300
+"""For what follows by itself within seconds where nothing else runs: pods that become ready, nodes, rules of
+kube-proxy."""
 KUBELET = {
     "failCgroupV1": False,
     "fileCheckFrequency": "2s",
@@ -162,7 +165,12 @@ class HostsLab:
     def kubectl(self, *arguments: str, text: str | None = None) -> str:
         """Run kubectl as the lab's administrator, from outside, and return what it says."""
         ended_ = subprocess.run(
-            [*self._kubectl(), *arguments], input=text, capture_output=True, text=True, check=False, timeout=120
+            [*self._kubectl(), *arguments],
+            input=text,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=2 * SETTLING_SECONDS,
         )
         assert ended_.returncode == 0, ended_.stderr
         return ended_.stdout
@@ -248,8 +256,8 @@ def connect_pods(lab: HostsLab) -> None:
 
 def wait_for_nodes(lab: HostsLab, count: int) -> None:
     """Return when so many nodes are there and all of them are Ready."""
-    lab.kubectl("wait", "nodes", "--all", "--for=condition=Ready", "--timeout=120s")
-    assert len(lab.get("nodes")["items"]) == count
+    eventually(lambda: len(lab.get("nodes")["items"]) == count, SETTLING_SECONDS)
+    lab.kubectl("wait", "nodes", "--all", "--for=condition=Ready", f"--timeout={SETTLING_SECONDS}s")
 
 
 def reaches(address: str, port: int) -> bool:
@@ -261,13 +269,23 @@ def reaches(address: str, port: int) -> bool:
         return False
 
 
+def rolled_out(lab: HostsLab, name: str, namespace: str = "default") -> None:
+    """Return when a deployment has all its pods, ready."""
+    wanted = ("rollout", "status", f"deployment/{name}", f"--namespace={namespace}")
+    lab.kubectl(*wanted, f"--timeout={SETTLING_SECONDS}s")
+
+
+def wait_for_names(lab: HostsLab) -> None:
+    """Return when names are answered: CoreDNS waits for the pod network, and kubeadm does not wait for CoreDNS."""
+    rolled_out(lab, "coredns", "kube-system")
+
+
 def serve_web(lab: HostsLab) -> None:
     """Have the web server of `WEB` run, and its name answered."""
     lab.kubectl("apply", "-f", "-", text=WEB)
-    # Its pods have waited for the pod network; kubeadm does not wait for them.
-    lab.kubectl("rollout", "status", "deployment/coredns", "--namespace=kube-system", "--timeout=120s")
-    lab.kubectl("rollout", "status", "deployment/web", "--timeout=120s")
+    wait_for_names(lab)
+    rolled_out(lab, "web")
     # Every node's kube-proxy learns of the Service by itself, and on a busy machine after the pods are ready.
     for item in lab.get("nodes")["items"]:
         address = item["status"]["addresses"][0]["address"]
-        eventually(lambda address=address: reaches(address, DOOR), 60)
+        eventually(lambda address=address: reaches(address, DOOR), SETTLING_SECONDS)

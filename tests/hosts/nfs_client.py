@@ -22,7 +22,7 @@ __all__ = ["ANSWER_SECONDS", "PACKAGES", "Mount", "NfsError"]
 
 PACKAGES = ("libnfs-utils", "python3")
 """What a host needs to be a client."""
-ANSWER_SECONDS = 20.0
+ANSWER_SECONDS = 60.0
 """For an answer of a server that is there."""
 FOREVER = -1
 """Of reconnecting: as often as it takes, as a hard mount does."""

@@ -10,7 +10,7 @@ __all__ = ["speaks_minor", "versions"]
 
 NFS_PORT = 2049
 NFS_PROGRAM = 100_003
-SECONDS = 20.0
+SECONDS = 60.0
 RECORD_END = 1 << 31
 """Marks the last fragment of a record (RFC 5531, 11)."""
 PROGRAM_MISMATCH = 2

@@ -2,20 +2,20 @@
 
 ``packet_ends.py answer`` reads one line, ``[[protocol, address, port], ...]``, says ``ready`` and answers until its
 input ends.
-``packet_ends.py try`` reads ``[[protocol, source, target, port], ...]`` and says what came of each: `Outcome`.
+``packet_ends.py try`` reads ``[[protocol, source, target, port, seconds], ...]`` and says what came of each after so
+many seconds at the most: `Outcome`.
 """
 
 import json
 import selectors
 import socket
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from enum import StrEnum
 
-PATIENCE_SECONDS = 1.5
-"""For an answer between two namespaces of one machine, which takes microseconds; a machine that is busy needs more."""
-DATAGRAMS = 5
-"""Sent in that time."""
+AGAIN_SECONDS = 0.3
+"""After which a datagram is sent anew."""
 KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 
 
@@ -58,7 +58,7 @@ def answer() -> None:
                     key.fileobj.sendto(b"hello", sender)
 
 
-def attempt(protocol: str, source: str, target: str, port: int) -> Outcome:
+def attempt(protocol: str, source: str, target: str, port: int, seconds: float) -> Outcome:
     """Return what comes of one attempt from an address of this namespace."""
     family = socket.AF_INET6 if ":" in target else socket.AF_INET
     with socket.socket(family, KINDS[protocol]) as end:
@@ -66,8 +66,8 @@ def attempt(protocol: str, source: str, target: str, port: int) -> Outcome:
         try:
             if protocol == "udp":
                 end.connect((target, port))
-                return _asked_again(end)
-            end.settimeout(PATIENCE_SECONDS)
+                return _asked_again(end, seconds)
+            end.settimeout(seconds)
             end.connect((target, port))
             return Outcome.ANSWER if end.recv(16) == b"hello" else Outcome.REFUSED
         except TimeoutError:
@@ -76,10 +76,11 @@ def attempt(protocol: str, source: str, target: str, port: int) -> Outcome:
             return Outcome.REFUSED
 
 
-def _asked_again(end: socket.socket) -> Outcome:
+def _asked_again(end: socket.socket, seconds: float) -> Outcome:
     """Ask by datagram until something comes back: the first may be lost while the kernel looks for its neighbour."""
-    end.settimeout(PATIENCE_SECONDS / DATAGRAMS)
-    for _ in range(DATAGRAMS):
+    end.settimeout(AGAIN_SECONDS)
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
         end.send(b"hello?")
         try:
             return Outcome.ANSWER if end.recv(16) == b"hello" else Outcome.REFUSED
@@ -93,7 +94,7 @@ def main() -> None:
     if sys.argv[1] == "answer":
         answer()
         return
-    tries: list[tuple[str, str, str, int]] = json.load(sys.stdin)
+    tries: list[tuple[str, str, str, int, float]] = json.load(sys.stdin)
     with ThreadPoolExecutor(len(tries)) as pool:
         outcomes = list(pool.map(attempt, *zip(*tries, strict=True)))
     json.dump(outcomes, sys.stdout)

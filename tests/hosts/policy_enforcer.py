@@ -75,7 +75,7 @@ systemd-run --unit {UNIT} --setenv KUBERNETES_SERVICE_HOST={server[0]} --setenv 
 """
     host.run("bash -s", sudo=True, text=script)
     # Nothing is sent there before somebody reads it: what is queued for nobody is dropped.
-    eventually(lambda: f" {QUEUE} " in host.run("cat /proc/net/netfilter/nfnetlink_queue", sudo=True), 60)
+    eventually(lambda: f" {QUEUE} " in host.run("cat /proc/net/netfilter/nfnetlink_queue", sudo=True))
     # A node always reaches its own pods (the kubelet's probes); nobody else is excepted.
     host.run("iptables -t mangle -A POSTROUTING -m addrtype --src-type LOCAL -j RETURN", sudo=True)
     host.run(f"iptables -t mangle -A POSTROUTING -m conntrack --ctstate NEW -j NFQUEUE --queue-num {QUEUE}", sudo=True)

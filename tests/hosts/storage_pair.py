@@ -20,7 +20,7 @@ FETCH = "/usr/local/lib/research-compute/replica-fetch"
 UNIT = "research-compute-replica"
 LOGIN = "research-compute-replica"
 NAMES = ("snapshots", "replica-key", "replica-access", "replica")
-SECONDS = 60
+SECONDS = 300
 """For a copy of some megabytes on a busy machine."""
 
 

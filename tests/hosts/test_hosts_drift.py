@@ -39,7 +39,7 @@ def machines(lab: HostsLab) -> tuple[Host, Host]:
 def visits(host: Host) -> tuple[int, int]:
     """Return how often somebody signed in to a host, and how often commands were run there as root, since it booted."""
     signed_in, commands = (
-        int(host.console(f"journalctl --no-pager | grep -c '{pattern}' || true").strip())
+        int(host.console(f"journalctl --sync; journalctl --no-pager | grep -c '{pattern}' || true").strip())
         for pattern in ("sshd.*Accepted publickey", "sudo.*COMMAND=")
     )
     return signed_in, commands

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Generator
@@ -24,7 +25,7 @@ run_step"""
 TREE = """cd /; find etc opt usr/local var/lib/research-compute -xdev \\( -type f -printf '%p %m %u %s %T@\\n' \\) \
 -o \\( ! -type f -printf '%p %m %u %l\\n' \\) | sort"""
 """Every file, link and folder a step may touch."""
-SIGN_SECONDS = 60
+SIGN_SECONDS = 180
 """Within which a step has changed something: it looks for a while first."""
 LEFTOVERS = "find / -xdev -name '.*.research-compute' -not -path '/proc/*' 2>/dev/null; dpkg --audit"
 
@@ -92,6 +93,21 @@ def when_under_way(host: Host, step: str, act: Callable[[], None]) -> threading.
     return thread
 
 
+def begin_and_lose(made: Preparation, host: Host, text: str, lost: threading.Thread) -> None:
+    """Feed a host a text, and give the client up once the line is `lost`: by itself it would wait on."""
+    with tempfile.TemporaryFile("w+") as file:
+        file.write(text)
+        file.seek(0)
+        command = [*made.bed.access.command(host.address), "sudo -n bash -s apply"]
+        with subprocess.Popen(command, stdin=file, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as client:
+            try:
+                lost.join()
+                with pytest.raises(subprocess.TimeoutExpired):
+                    client.wait(2)
+            finally:
+                client.kill()
+
+
 def test_connection_dropped_in_the_middle(made: Preparation, host: Host) -> None:
     made.all(host, "undo")
     for step in STEPS:
@@ -99,9 +115,7 @@ def test_connection_dropped_in_the_middle(made: Preparation, host: Host) -> None
             host.console("dpkg --purge --force-depends ethtool")
         wire = when_under_way(host, step, host.partition)
         try:
-            # The client waits for a dead line until it is told otherwise.
-            with pytest.raises(subprocess.TimeoutExpired):
-                made.feed(host, made.text(made.step(host, step)), seconds=4)
+            begin_and_lose(made, host, made.text(made.step(host, step)), wire)
         finally:
             wire.join()
             host.heal()
@@ -214,9 +228,11 @@ def test_firewall_that_would_shut_out_its_maker_is_refused(made: Preparation, ho
 
 
 def test_two_runs_at_once(made: Preparation, host: Host) -> None:
-    host.console("(flock 9; sleep 8) 9>>/run/research-compute.lock >/dev/null 2>&1 &")
-    time.sleep(0.5)
+    holding = "flock 9; touch /run/held; until [ -e /run/enough ]; do sleep 0.2; done"
+    host.console(f"({holding}) 9>>/run/research-compute.lock >/dev/null 2>&1 &")
+    host.console("until [ -e /run/held ]; do sleep 0.1; done")
     late = made.run(host, "system", LOCK_WAIT_SECONDS=1)
+    host.console("touch /run/enough")
     assert late.code == FAILED
     assert "another run holds /run/research-compute.lock" in late.err
     assert made.run(host, "system").code == 0

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hosts_lab import HostsLab
+from hosts_lab import SETTLING_SECONDS, HostsLab
 from storage_hosts import lay_disks, pool, ready_for_zfs, zfs_values
 from zfs_shim import install_shim
 
@@ -93,7 +93,7 @@ def ask_for_home(lab: HostsLab) -> str:
         sudo=True,
         text=lines,
     )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + SETTLING_SECONDS
     while time.monotonic() < deadline:
         if answer := first.console(f"cat /tank/home-requests/answers/{nonce} 2>/dev/null || true"):
             return answer

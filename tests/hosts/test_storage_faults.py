@@ -20,7 +20,7 @@ COMMANDS=0
 trap '((++COMMANDS == CUT)) && kill -9 $$' DEBUG
 run_step"""
 """The shell is killed before its command number CUT; what it had started goes on alone."""
-SIGN_SECONDS = 60
+SIGN_SECONDS = 180
 """Within which a step has begun its first change."""
 LEFTOVERS = "find /etc /var/lib/research-compute -name '.*.research-compute'; ls -A /var/lib/research-compute/pending"
 NFS = {

