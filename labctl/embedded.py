@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from components.gpu.plan import simulated_capacity, simulated_labels
 from components.nodes.plan import simulated_nodes
 from labctl.control_plane import ControlPlane, NodeTaint, SimulatedNode
+from stacks.config import own_scheduler
 
 from .errors import NotSimulatedError
 
@@ -36,6 +37,7 @@ def control_plane_of(lab: Lab, progress: Progress) -> ControlPlane:
         kubeconfig=lab.root / nodes.adopt.kubeconfig if nodes.adopt.kubeconfig else lab.folder / "kubeconfig",
         pod_network=str(network.pods) if network else DEFAULT_POD_NETWORK,
         service_network=str(network.services) if network else DEFAULT_SERVICE_NETWORK,
+        scheduler=own_scheduler(lab.cluster),
         progress=progress,
     )
 

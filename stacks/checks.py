@@ -19,6 +19,7 @@ from components.nodes import checks as nodes_checks
 from components.nodes import plan as nodes_plan
 from components.nodes.config import Role
 from components.problems import Problem
+from components.scheduling import checks as scheduling_checks
 from components.storage import checks as storage_checks
 from components.storage import exports_checks
 
@@ -153,6 +154,13 @@ def _gpu(cluster: _Cluster) -> Iterable[Problem]:
     return gpu_checks.check(config.gpu, host_gpus(config)) if config.gpu is not None else ()
 
 
+def _scheduling(cluster: _Cluster) -> Iterable[Problem]:
+    section, nodes = cluster.config.scheduling, cluster.config.nodes
+    if section is None:
+        return ()
+    return scheduling_checks.check(section, is_scheduler_ours=nodes.adopt is None or nodes.simulated)
+
+
 def _hub(cluster: _Cluster) -> Iterator[Problem]:
     config, hub = cluster.config, cluster.config.hub
     if hub is None:
@@ -218,6 +226,7 @@ _CHECKS = (
     _Check("storage", frozenset({"storage", "nodes"}), _storage),
     _Check("storage", frozenset({"storage", "network"}), _exports),
     _Check("gpu", frozenset({"gpu", "nodes"}), _gpu),
+    _Check("scheduling", frozenset({"scheduling", "nodes"}), _scheduling),
     _Check("hub", frozenset({"hub", "nodes", "network"}), _hub),
     _Check("hub", frozenset({"hub", "network"}), _hub_networks),
     _Check(None, frozenset({"hub", "network", "storage"}), _hub_needs),

@@ -13,11 +13,15 @@ from pydantic import Field, ValidationError
 
 from components.addresses import DnsLabel, DnsName
 from components.gpu.config import DriverSource, GpuConfig
+from components.gpu.models import GpuModelName
+from components.gpu.slices import possible_resources, resource_name
 from components.hub.config import HubConfig
 from components.model import Model
 from components.network.config import NetworkConfig
 from components.nodes.config import NodesConfig
 from components.nodes.settings import ClusterSettings
+from components.scheduling.config import SchedulingConfig
+from components.scheduling.plan import scheduler_configuration
 from components.storage.config import StorageConfig
 
 from .checks import check_cluster
@@ -32,7 +36,7 @@ if TYPE_CHECKING:
     from components.pins import Pins
     from components.problems import Path, Problem
 
-__all__ = ["CLUSTER_KEY", "ChartsConfig", "ClusterConfig", "cluster_settings", "parse_cluster"]
+__all__ = ["CLUSTER_KEY", "ChartsConfig", "ClusterConfig", "cluster_settings", "own_scheduler", "parse_cluster"]
 
 CLUSTER_KEY = "cluster"
 """Configuration key, within the project's namespace, of the structured value that describes the cluster."""
@@ -67,6 +71,10 @@ class ClusterConfig(Model):
     )
     storage: StorageConfig | None = Field(default=None, description="Homes, scratch space and shared folders.")
     gpu: GpuConfig | None = Field(default=None, title="GPU", description="How the hosts' GPUs are cut and handed out.")
+    scheduling: SchedulingConfig | None = Field(
+        default=None,
+        description="Where interactive and batch work is placed; without it, as Kubernetes does.",
+    )
     hub: HubConfig | None = Field(default=None, description="JupyterHub: sign-in, profiles, homes and culling.")
     charts: ChartsConfig = Field(default=ChartsConfig(), description="Where charts are taken from.")
 
@@ -86,8 +94,21 @@ def cluster_settings(config: ClusterConfig, pins: Pins) -> ClusterSettings | Non
         nfs_clients=config.storage.nfs.clients if config.storage is not None and config.storage.nfs is not None else (),
         pins=pins,
         host_mtu_bytes=network.cni.host_mtu_bytes if network.cni is not None else None,
+        scheduler=own_scheduler(config),
         has_host_driver=config.gpu is not None and config.gpu.driver.source is DriverSource.HOST,
     )
+
+
+def own_scheduler(config: ClusterConfig) -> Mapping[str, Value] | None:
+    """Return what the cluster's own scheduler is told; None for its defaults, and where it is another's."""
+    if config.scheduling is None or config.scheduling.use is not None:
+        return None
+    # Lost hosts too: one that is taken out and comes back is no reason to restart schedulers.
+    gpus = [host.gpus for host in config.nodes.hosts.values() if host.gpus is not None]
+    resources = set(possible_resources(GpuModelName(found.model) for found in gpus))
+    if config.gpu is not None and config.gpu.use is not None:
+        resources |= {resource_name(used.slice) for used in config.gpu.use.slices}
+    return scheduler_configuration(config.scheduling, sorted(resources))
 
 
 def parse_cluster(

@@ -83,6 +83,8 @@ class HubArgs:
     """The Gateway the hub is published by; both or none."""
     priorities: Mapping[str, pulumi.Input[str]] = field(default_factory=dict[str, "pulumi.Input[str]"])
     """Names of the stack's priority classes by key; ``services`` and ``interactive`` are used where given."""
+    scheduler: str | None = None
+    """Scheduler of users' servers; None for the cluster's default."""
     client_secret: pulumi.Input[str] | None = None
     """The identity provider's client secret; needed unless the sign-in is the dummy."""
     home_requests: SharedVolumes | None = None
@@ -201,6 +203,7 @@ class Hub(pulumi.ComponentResource):
                 volumes=volumes,
                 services_priority=known.get("services"),
                 servers_priority=known.get("interactive"),
+                servers_scheduler=args.scheduler,
                 images={pinned: pin.image for pinned, pin in args.pins.images.items()},
                 slices=args.slices,
                 proxy_exceptions=proxy_exceptions(args.config, args.network),

@@ -38,9 +38,10 @@ class ResourcePolicy(StrEnum):
     """What a server may use beyond its guarantee."""
 
     LAX = "lax"
-    """All cores and all memory of its node; under memory pressure the largest job dies and the others live."""
+    """All cores and all memory of its node; under memory pressure the server that is furthest beyond its guarantee dies
+    and the others live: the largest, where guarantees are alike (docs/scheduling.md)."""
     STRICT = "strict"
-    """At most its profile's limit."""
+    """At most its profile's limit; a server beyond it dies alone, whatever room its node has."""
 
 
 class HomeKey(StrEnum):
@@ -93,7 +94,8 @@ class GpuRequest(Model):
     """GPU slices of one server."""
 
     slice: str = Field(
-        description="A slice the gpu section offers: a MIG profile such as 1g.10gb, or whole, or either with .shared."
+        description="A slice the gpu section offers: a MIG profile such as 1g.10gb, or whole, either with .shared, or "
+        "whole.mps."
     )
     count: int = Field(default=1, ge=1, le=16, description="How many.")
     model: GpuModelName | None = Field(
@@ -215,7 +217,8 @@ class HubConfig(Model):
     profiles: tuple[ProfileConfig, ...] = Field(min_length=1, description="Choices of the spawn page, in its order.")
     resource_policy: ResourcePolicy = Field(
         default=ResourcePolicy.LAX,
-        description="`lax`: every server may use the whole node; `strict`: at most its profile's limit.",
+        description="`lax`: every server may use the whole node, and the one furthest beyond its guarantee dies when "
+        "memory runs out; `strict`: at most its profile's limit.",
     )
     homes: HomesConfig = Field(description="Users' home folders.")
     culling: CullingConfig = Field(default=CullingConfig(), description="When idle servers are stopped.")

@@ -43,6 +43,8 @@ class HubFacts:
     """PriorityClass of hub and proxy; None for the cluster's default."""
     servers_priority: str | None = None
     """PriorityClass of users' servers; None for the cluster's default."""
+    servers_scheduler: str | None = None
+    """Scheduler of users' servers; None for the cluster's default."""
     images: Mapping[str, ImageReference] = field(default_factory=dict[str, "ImageReference"])
     """Pinned images by name."""
     slices: Sequence[Slice] = ()

@@ -185,6 +185,10 @@ def _hub_config(config: HubConfig, facts: HubFacts) -> Value:
     }
     if facts.servers_priority is not None:
         spawner["priority_class_name"] = facts.servers_priority
+    if facts.servers_scheduler is not None:
+        # The chart sets it only with its own user scheduler, which is off (jupyterhub_config.py), and goes over this
+        # section last.
+        spawner["scheduler_name"] = facts.servers_scheduler
     hub = {"admin_access": False, **sections["JupyterHub"]}
     return {**sections, "JupyterHub": hub, "KubeSpawner": spawner}
 

@@ -10,6 +10,7 @@ from .host_files_plan import mirror_values
 from .kubeadm_plan import API_SERVER_FILES, AUDIT_LOG_FOLDER, authority, endpoint, kubeadm_configuration
 from .load_balancer_plan import haproxy_configuration, keepalived_configuration
 from .plan import bootstrap_host, control_planes
+from .scheduler_plan import SCHEDULER_FILES, scheduler_file, scheduler_path
 from .steps import Lifecycle, Step, StepOutput
 
 if TYPE_CHECKING:
@@ -131,6 +132,9 @@ def _control_plane_values(config: NodesConfig, settings: ClusterSettings, host: 
         "KUBEADM": kubeadm_configuration(config, settings, host),
         "KUBERNETES_VERSION": settings.pins.kubernetes,
         "SAN": tuple(str(name) for name in plane.san),
+        "SCHEDULER": scheduler_file(settings.scheduler),
+        "SCHEDULER_FILE": scheduler_path(settings.scheduler),
+        "SCHEDULER_FILES": SCHEDULER_FILES,
         **_keys(plane.encryption),
     }
 

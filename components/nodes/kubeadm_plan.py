@@ -14,6 +14,7 @@ from .api_server_plan import audit_policy
 from .config import API_SERVER_PORT, Role
 from .control_plane_config import AuditLevel
 from .plan import bootstrap_host, node_taints
+from .scheduler_plan import SCHEDULER_FILES, scheduler_path
 from .yaml_text import yaml_document
 
 if TYPE_CHECKING:
@@ -150,7 +151,7 @@ def _cluster(config: NodesConfig, settings: ClusterSettings) -> Mapping[str, obj
         "controllerManager": {
             "extraArgs": _arguments({"profiling": "false", "terminated-pod-gc-threshold": str(DEAD_PODS)})
         },
-        "scheduler": {"extraArgs": _arguments({"profiling": "false"})},
+        "scheduler": _scheduler(settings),
         "etcd": {"local": {"dataDir": "/var/lib/etcd", "extraArgs": _arguments(_etcd(config.control_plane.etcd))}},
     }
 
@@ -161,6 +162,9 @@ def _api_server(config: NodesConfig) -> Mapping[str, object]:
         "profiling": "false",
         # Hosts join with a certificate that was signed for them; no token opens anything.
         "enable-bootstrap-token-auth": "false",
+        # It ends two seconds after its last answer, and has whoever asks meanwhile ask again. Otherwise it waits for
+        # watchers, who never leave, until it is killed after 30 s (k8s.io/apiserver, `ShutdownSendRetryAfter`).
+        "shutdown-send-retry-after": "true",
         # Sign-in and who may ask anonymously, in a file that is read again when it changes.
         "authentication-config": f"{API_SERVER_FILES}/authentication.yaml",
     }
@@ -192,6 +196,17 @@ def _api_server(config: NodesConfig) -> Mapping[str, object]:
         "extraArgs": _arguments(arguments),
         "extraEnvs": environment,
         "extraVolumes": volumes,
+    }
+
+
+def _scheduler(settings: ClusterSettings) -> Mapping[str, object]:
+    # Ignored beside a configuration file, which says the same; what audits a host looks for it all the same.
+    arguments = {"profiling": "false"}
+    if settings.scheduler is None:
+        return {"extraArgs": _arguments(arguments)}
+    return {
+        "extraArgs": _arguments({**arguments, "config": scheduler_path(settings.scheduler)}),
+        "extraVolumes": [_volume("research-compute", SCHEDULER_FILES, "Directory", read_only=True)],
     }
 
 

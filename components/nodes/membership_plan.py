@@ -42,7 +42,8 @@ def request_steps(config: NodesConfig) -> tuple[Step, ...]:
             host=host,
             libraries=("kube",),
             values={"ROLE": _role(machine).value},
-            after=(("system", host),),
+            # A GPU host whose driver is a mixture never becomes a node (components/gpu/driver_plan.py).
+            after=(("system", host), ("gpu-driver", host)),
         )
         for host, machine in members(config).items()
     )

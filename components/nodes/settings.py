@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from components.addresses import AnyNetwork
+    from components.model import Value
     from components.networks import Networks
     from components.pins import Pins
 
@@ -29,6 +32,8 @@ class ClusterSettings:
     nfs_clients: tuple[AnyNetwork, ...] = ()
     """Machines that are no nodes and mount the storage host's folders (``storage.nfs.clients``)."""
     pins: Pins
+    scheduler: Mapping[str, Value] | None = None
+    """What kube-scheduler is told (a KubeSchedulerConfiguration, without how it signs in); None for its defaults."""
     has_host_driver: bool = False
     """Whether GPU hosts carry NVIDIA's driver themselves (``gpu.driver.source: host``)."""
     host_mtu_bytes: int | None = None

@@ -4,17 +4,22 @@ The flags are kubeadm's for a single control-plane host (kubeadm v1.36, phases/c
 ports. Differences are commented.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from .ports import LOOPBACK, PortUse
 
-__all__ = ["CONTROLLERS", "ComponentSpec", "HealthCheck", "Layout", "Networks", "component_specs"]
+__all__ = ["CONTROLLERS", "ComponentSpec", "HealthCheck", "Layout", "Networks", "component_specs", "scheduler_text"]
 
 CONTROLLERS = ("kube-controller-manager", "kube-scheduler", "kwok")
 """What works against the API server, and is started when that is ready."""
-
+CLIENT_QPS = 400
+"""Requests a second that the controller manager and the scheduler may make: a 1,000-node lab would wait for their
+defaults of 20 and 50."""
+CLIENT_BURST = 800
+"""How many of them at once (defaults 30 and 100)."""
 
 UNANSWERED_PLUGINS = "MutatingAdmissionWebhook,ValidatingAdmissionWebhook"
 """Off, where a kubeadm cluster has them on: the pods a chart's webhooks point at are simulated and answer nobody, so
@@ -68,6 +73,11 @@ class Layout:
         """Held while something is started, stopped or removed; beside the directory, so that it survives a wipe."""
         return self.directory.with_name(f"{self.directory.name}.lock")
 
+    @property
+    def scheduler(self) -> Path:
+        """The scheduler's configuration, where it is told more than its defaults."""
+        return self.config / "scheduler.yaml"
+
     def certificate(self, name: str) -> tuple[Path, Path]:
         """Return certificate and key of this name."""
         return self.pki / f"{name}.crt", self.pki / f"{name}.key"
@@ -103,13 +113,23 @@ class ComponentSpec:
     health: HealthCheck
 
 
-def component_specs(layout: Layout, ports: Mapping[PortUse, int], networks: Networks) -> dict[str, ComponentSpec]:
-    """Return the control plane's processes by name, in the order in which they need each other. Pure."""
+def component_specs(
+    layout: Layout, ports: Mapping[PortUse, int], networks: Networks, *, is_scheduler_configured: bool = False
+) -> dict[str, ComponentSpec]:
+    """Return the control plane's processes by name, in the order in which they need each other. Pure.
+
+    Parameters
+    ----------
+    layout, ports, networks
+        Where its files are, where it listens, what it hands out.
+    is_scheduler_configured
+        Whether the scheduler reads the file `Layout.scheduler`.
+    """
     specs = (
         _etcd(layout, ports),
         _api_server(layout, ports, networks),
         _controller_manager(layout, ports, networks),
-        _scheduler(layout, ports),
+        _scheduler(layout, ports, is_configured=is_scheduler_configured),
         _kwok(layout, ports),
     )
     return {spec.name: spec for spec in specs}
@@ -213,9 +233,8 @@ def _served_by_controllers(layout: Layout, port: int, kubeconfig: Path) -> tuple
         f"--tls-private-key-file={key}",
         # There is one of each: an election would only add seconds to every start.
         "--leader-elect=false",
-        # The default of 20 to 50 requests a second is what a 1,000-node lab would wait for.
-        "--kube-api-qps=400",
-        "--kube-api-burst=800",
+        f"--kube-api-qps={CLIENT_QPS}",
+        f"--kube-api-burst={CLIENT_BURST}",
         "--profiling=false",
     )
 
@@ -241,14 +260,26 @@ def _controller_manager(layout: Layout, ports: Mapping[PortUse, int], networks: 
     return ComponentSpec(name="kube-controller-manager", arguments=arguments, inputs=inputs, health=health)
 
 
-def _scheduler(layout: Layout, ports: Mapping[PortUse, int]) -> ComponentSpec:
+def _scheduler(layout: Layout, ports: Mapping[PortUse, int], *, is_configured: bool) -> ComponentSpec:
     port = ports[PortUse.SCHEDULER]
     kubeconfig = layout.config / "scheduler.kubeconfig"
     health = HealthCheck(url=f"https://{LOOPBACK}:{port}/healthz", authority="ca")
     inputs = (kubeconfig, layout.pki / "component.crt")
-    return ComponentSpec(
-        name="kube-scheduler", arguments=_served_by_controllers(layout, port, kubeconfig), inputs=inputs, health=health
-    )
+    arguments = _served_by_controllers(layout, port, kubeconfig)
+    if is_configured:
+        # Beside it only the flags of serving and of the election count (kube-scheduler, options.ApplyTo).
+        arguments, inputs = (*arguments, f"--config={layout.scheduler}"), (*inputs, layout.scheduler)
+    return ComponentSpec(name="kube-scheduler", arguments=arguments, inputs=inputs, health=health)
+
+
+def scheduler_text(layout: Layout, configuration: Mapping[str, object]) -> str:
+    """Return a KubeSchedulerConfiguration as the embedded scheduler reads it: with how it signs in, and how fast."""
+    connection = {
+        "kubeconfig": str(layout.config / "scheduler.kubeconfig"),
+        "qps": CLIENT_QPS,
+        "burst": CLIENT_BURST,
+    }
+    return json.dumps({**configuration, "clientConnection": connection}, indent=2, sort_keys=True)
 
 
 def _kwok(layout: Layout, ports: Mapping[PortUse, int]) -> ComponentSpec:

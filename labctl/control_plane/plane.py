@@ -11,10 +11,11 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 from .cache import exclusive_lock, full_disk_told, require_space, require_supported_platform
 from .client import ApiClient, tls_context
-from .components import CONTROLLERS, ComponentSpec, Layout, Networks, component_specs
+from .components import CONTROLLERS, ComponentSpec, Layout, Networks, component_specs, scheduler_text
 from .definitions import establish_definitions
 from .errors import (
     ApiRequestError,
@@ -104,12 +105,25 @@ class ControlPlane:
     pod_network, service_network
         Networks in CIDR notation, IPv4, or of both families with a comma between, IPv4 first: the API server
         advertises a loopback address of IPv4. Fixed with the data.
+    scheduler
+        What its scheduler is told: a KubeSchedulerConfiguration, without how it signs in; None for its defaults.
+        Another one restarts the scheduler, and nothing else, at the next start.
     progress
         Told of every step that takes time.
     """
 
-    def __init__(
-        self, directory: Path, *, kubeconfig: Path, pod_network: str, service_network: str, progress: Progress = silent
+    controllers: ClassVar[Sequence[str]] = CONTROLLERS
+    """What works against its API server; one that is thrown away after a question does with fewer."""
+
+    def __init__(  # noqa: PLR0913 - two networks, two paths, and two settings with defaults
+        self,
+        directory: Path,
+        *,
+        kubeconfig: Path,
+        pod_network: str,
+        service_network: str,
+        scheduler: Mapping[str, object] | None = None,
+        progress: Progress = silent,
     ) -> None:
         self.directory = directory.absolute()
         self.kubeconfig = kubeconfig.absolute()
@@ -118,6 +132,7 @@ class ControlPlane:
         _network("pod", pod_network)
         self._progress = progress
         self._layout = Layout(self.directory)
+        self._scheduler = None if scheduler is None else scheduler_text(self._layout, scheduler)
         self._table = ProcessTable(directory=self.directory, records=self._layout.records, logs=self._layout.logs)
 
     @property
@@ -149,7 +164,9 @@ class ControlPlane:
         ports = read_ports(self._layout.ports)
         if set(ports) != set(PortUse) or not self.kubeconfig.exists() or not self._same_networks():
             return False
-        specs = component_specs(self._layout, ports, self._networks)
+        if not self._same_scheduler():
+            return False
+        specs = self._specs(ports)
         return all(self._runs(spec) and is_well(spec.health, self._layout) for spec in specs.values())
 
     def stop(self) -> tuple[str, ...]:
@@ -192,13 +209,13 @@ class ControlPlane:
         """Return what runs and how well, started or not."""
         ports = read_ports(self._layout.ports)
         complete = set(ports) == set(PortUse)
-        specs = component_specs(self._layout, ports, self._networks) if complete else {}
+        specs = self._specs(ports) if complete else {}
         return ControlPlaneStatus(
             name=self.name,
             directory=self.directory,
             kubeconfig=self.kubeconfig,
             server=f"https://{LOOPBACK}:{ports[PortUse.API_SERVER]}" if complete else None,
-            components=tuple(self._component_status(name, specs.get(name)) for name in CONTROL_PLANE_TOOLS),
+            components=tuple(self._component_status(name, specs.get(name)) for name in self._programs),
         )
 
     def reconcile_nodes(self, nodes: Sequence[SimulatedNode], *, ready_seconds: float = 60.0) -> NodeChanges:
@@ -246,14 +263,28 @@ class ControlPlane:
             server=f"https://{LOOPBACK}:{ports[PortUse.API_SERVER]}", context=context, connections=connections
         )
 
+    def _specs(self, ports: Mapping[PortUse, int]) -> dict[str, ComponentSpec]:
+        configured = self._scheduler is not None
+        specs = component_specs(self._layout, ports, self._networks, is_scheduler_configured=configured)
+        return {name: spec for name, spec in specs.items() if name in self._programs}
+
+    @property
+    def _programs(self) -> tuple[str, ...]:
+        return tuple(name for name in CONTROL_PLANE_TOOLS if name not in CONTROLLERS or name in self.controllers)
+
+    def _same_scheduler(self) -> bool:
+        """Return whether the scheduler's file says what it should; without one, it is not asked for."""
+        kept = self._layout.scheduler
+        return self._scheduler is None or (kept.exists() and kept.read_text(encoding="utf-8") == self._scheduler)
+
     def _start(self) -> None:
         require_space(_DATA, self.directory, NEEDED_DATA_BYTES)
         self._keep_networks()
-        tools = Toolbox().obtain(CONTROL_PLANE_TOOLS, self._progress)
+        tools = Toolbox().obtain(self._programs, self._progress)
         ports = keep_ports(self._layout.ports, in_use_by_us=self._ports_in_use(), progress=self._progress)
         made = ensure_pki(self._layout.pki, control_plane_requests(self._service_address))
         self._write_configuration(ports)
-        specs = component_specs(self._layout, ports, self._networks)
+        specs = self._specs(ports)
         outdated = [
             name for name, spec in specs.items() if self._table.find(name, self._progress) and not self._runs(spec)
         ]
@@ -268,9 +299,9 @@ class ControlPlane:
         if is_new_server:
             with self._client(connections=1) as client:
                 establish_definitions(client)
-        if not self._runs(specs["kwok"]):
+        if "kwok" in specs and not self._runs(specs["kwok"]):
             self._prepare_for_kwok()
-        self._bring_up([specs[name] for name in CONTROLLERS], tools)
+        self._bring_up([specs[name] for name in self.controllers], tools)
 
     def _bring_up(self, specs: Sequence[ComponentSpec], tools: Mapping[str, Path]) -> None:
         """Return with these running and well: the missing started all at once, those that hang started again."""
@@ -338,6 +369,8 @@ class ControlPlane:
         # kwok gives a pod one address, of one network.
         kwok = kwok_configuration(pod_network=str(_network("pod", self._networks.pods)), port=ports[PortUse.KWOK])
         write_private(self._layout.config / "kwok.yaml", kwok.encode())
+        if self._scheduler is not None:
+            write_private(self._layout.scheduler, self._scheduler.encode())
         self.kubeconfig.parent.mkdir(parents=True, exist_ok=True)
         write_private(self.kubeconfig, self._kubeconfig("admin", f"{self.name}-admin", server))
 

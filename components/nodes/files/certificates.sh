@@ -4,10 +4,12 @@
 # Values: RENEWAL, ADDRESS, API_SERVER (its address and port). A host that joins later has new certificates already, so it begins with the number as it is.
 # The kubelet's own certificates are no concern of this: it renews them by itself.
 
-# Seconds one part of the control plane may take to come back. The API server waits for its watchers for a minute.
+# Seconds one part of the control plane may take to come back; the kubelet waits longer and longer with one that it has
+# started again not long ago.
 : "${RESTART_SECONDS:=180}"
-# Seconds between asking a process to end and ending it. Being ended costs none of the four anything: what they have
-# answered is in etcd, and etcd's own log is on disk.
+# Seconds between asking a process to end and ending it: an API server from before `shutdown-send-retry-after` waits for
+# its watchers for a minute. Being ended costs none of the four anything: what they have answered is in etcd, and etcd's
+# own log is on disk.
 : "${GRACE_SECONDS:=15}"
 # In the order in which they need each other.
 readonly PARTS=(etcd kube-apiserver kube-controller-manager kube-scheduler)
@@ -95,13 +97,7 @@ gone() {
 
 is_well() {
     if [[ -z $(processes_of "$1") ]] || ! gone "$@"; then return 1; fi
-    case $1 in
-        etcd) etcd endpoint health ;;
-        kube-apiserver) api_ready "$API_SERVER" ;;
-        # These two serve nothing but metrics and health, on loopback, with certificates they make themselves.
-        kube-controller-manager) curl --silent --fail --insecure --max-time 5 https://127.0.0.1:10257/healthz ;;
-        kube-scheduler) curl --silent --fail --insecure --max-time 5 https://127.0.0.1:10259/healthz ;;
-    esac
+    part_is_well "$1"
 }
 
 # Fail unless a part shows the certificate that lies on disk.

@@ -3,7 +3,8 @@
 #
 # Values: ADDRESS, API_SERVER (its address and port), API_SERVER_FILES and AUDIT_LOG_FOLDER (folders), AUDIT_POLICY,
 # AUTHENTICATION, KUBEADM (documents), ENDPOINT, SAN (further names of the API server), KEY_NAMES (encryption keys, the
-# one that writes first), KEY_0... (the keys).
+# one that writes first), KEY_0... (the keys), SCHEDULER (what kube-scheduler is told, empty for its defaults),
+# SCHEDULER_FILE (where it reads it), SCHEDULER_FILES (the folder of that).
 
 # Seconds after which the API server has read a changed encryption configuration: it looks once a minute
 # (k8s.io/apiserver, encryptionconfig/controller).
@@ -15,10 +16,12 @@ desired() {
     want_encryption
     want_text "$API_SERVER_FILES/audit-policy.yaml" "$AUDIT_POLICY"
     want_text "$API_SERVER_FILES/authentication.yaml" "$AUTHENTICATION"
+    want_scheduler_file
     want_text "$CONFIG_FOLDER/kubeadm.yaml" "$KUBEADM"
     if [[ -n $AUDIT_POLICY ]]; then want_folder "$AUDIT_LOG_FOLDER" 0700; fi
     if is_control_plane; then
         want_static_pods
+        want_no_former_scheduler_files
         want_serving_certificate
         want_configuration_uploaded
         act await_api "$API_SERVER"
@@ -28,7 +31,9 @@ desired() {
     marker_set encryption-keys "${KEY_NAMES[*]}"
 }
 
-undo() { want_absent "$API_SERVER_FILES" "$CONFIG_FOLDER/kubeadm.yaml" "$AUDIT_LOG_FOLDER"; }
+undo() {
+    want_absent "$API_SERVER_FILES" "$SCHEDULER_FILES" "$CONFIG_FOLDER/kubeadm.yaml" "$AUDIT_LOG_FOLDER"
+}
 
 # A file with this text, or none where the text is empty.
 want_text() {
@@ -37,6 +42,24 @@ want_text() {
     else
         printf '%s' "$2" | want_file "$1" 0600
     fi
+}
+
+# It is there before the static pod that names it, and goes after it: a former pod that is put back needs its own.
+want_scheduler_file() {
+    if [[ -z $SCHEDULER ]]; then return 0; fi
+    want_folder "$SCHEDULER_FILES" 0700
+    want_text "$SCHEDULER_FILE" "$SCHEDULER"
+}
+
+want_no_former_scheduler_files() {
+    local file
+    if [[ -z $SCHEDULER ]]; then
+        want_absent "$SCHEDULER_FILES"
+        return 0
+    fi
+    for file in "$SCHEDULER_FILES"/*; do
+        if [[ -e $file && $file != "$SCHEDULER_FILE" ]]; then want_absent "$file"; fi
+    done
 }
 
 # --- encryption at rest ----------------------------------------------------------------------------------------------
@@ -154,10 +177,10 @@ keep_initial_cluster() {
 replace_static_pod() {
     local name=$1 wanted=$2 actual=$3 before owner
     owner=$(id -un):$(id -gn)
-    before=$(running_hash "$name" || true)
+    before=$(pods_of "$name")
     write_atomically "$KUBERNETES_FOLDER/manifests/$name.yaml" 0600 "$owner" <<<"$wanted"
     local deadline=$((SECONDS + READY_SECONDS))
-    until [[ $(running_hash "$name" || true) != "$before" ]] && static_pod_ready "$name"; do
+    until has_new_pod "$name" "$before" && part_is_well "$name" >/dev/null 2>&1; do
         if ((SECONDS >= deadline)); then
             write_atomically "$KUBERNETES_FOLDER/manifests/$name.yaml" 0600 "$owner" <<<"$actual"
             fail "$name did not come up with its new configuration within $READY_SECONDS s; the former one was put back. Its last words are under /var/log/pods"
@@ -166,14 +189,15 @@ replace_static_pod() {
     done
 }
 
-# What the kubelet says of a static pod on this host, through its node's mirror of it.
-mirror() { admin --namespace kube-system get pod "$1-$STEP_HOST" -o "jsonpath=$2" 2>/dev/null; }
-
-running_hash() { mirror "$1" '{.metadata.annotations.kubernetes\.io/config\.hash}'; }
-
-static_pod_ready() {
-    [[ $(mirror "$1" '{.status.conditions[?(@.type=="Ready")].status}') == True ]] || return 1
-    [[ $1 != kube-apiserver ]] || api_ready "$API_SERVER"
+# Whether a part runs, and in no pod that it ran in before: has_new_pod PROGRAM PODS_BEFORE
+# The kubelet says so a while later: of an API server it can only once that answers, and after probes of ten seconds.
+has_new_pod() {
+    local pod now
+    now=$(pods_of "$1")
+    if [[ -z $now ]]; then return 1; fi
+    for pod in $now; do
+        if grep -qxF -- "$pod" <<<"$2"; then return 1; fi
+    done
 }
 
 # --- what else kubeadm made once -------------------------------------------------------------------------------------

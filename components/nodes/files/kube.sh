@@ -10,6 +10,7 @@
 : "${KUBERNETES_FOLDER=/etc/kubernetes}"
 : "${ETCD_FOLDER=/var/lib/etcd}"
 : "${KUBELET_FOLDER=/var/lib/kubelet}"
+: "${PROCESSES_FOLDER=/proc}"
 # Seconds an API server may take to answer after its static pod was written: kubeadm's own patience with one.
 : "${READY_SECONDS=240}"
 # Seconds a reset may take; unmounting a volume whose server is gone can hang for good.
@@ -70,6 +71,31 @@ api_ready() { [[ $(curl --silent --insecure --max-time 5 --output /dev/null --wr
 api_answers() { curl --silent --insecure --max-time 5 --output /dev/null -- "https://$1/livez"; }
 
 await_api() { wait_until "$READY_SECONDS" "the API server at $1 to be ready" api_ready "$1"; }
+
+# --- static pods -----------------------------------------------------------------------------------------------------
+
+# The pods of this host in which a part of the control plane runs, by the kubelet's name for each (its UID, of a static
+# pod a digest of its manifest): pods_of PROGRAM. The processes know before anybody can ask an API server that begins.
+pods_of() {
+    local folder program
+    for folder in "$PROCESSES_FOLDER"/[0-9]*; do
+        program=$(readlink -- "$folder/exe" 2>/dev/null || true)
+        if [[ ${program##*/} == "$1" ]]; then
+            sed -nE 's,^.*[-/]pod([0-9a-f_-]+)\.slice.*$,\1,p' "$folder/cgroup" 2>/dev/null | head -n 1 || true
+        fi
+    done | sort -u
+}
+
+# Whether a part of the control plane says that it is well. Needs API_SERVER, its address and port.
+part_is_well() {
+    case $1 in
+        etcd) etcd endpoint health ;;
+        kube-apiserver) api_ready "$API_SERVER" ;;
+        # These two serve nothing but metrics and health, on loopback, with certificates they make themselves.
+        kube-controller-manager) curl --silent --fail --insecure --max-time 5 https://127.0.0.1:10257/healthz ;;
+        kube-scheduler) curl --silent --fail --insecure --max-time 5 https://127.0.0.1:10259/healthz ;;
+    esac
+}
 
 # --- kubeadm ---------------------------------------------------------------------------------------------------------
 

@@ -352,8 +352,11 @@ rebuild_initramfs() {
 
 # Whether the NVIDIA module in the kernel is another than the one on disk.
 driver_is_stale() {
+    local installed
     [[ -r /sys/module/nvidia/version ]] || return 1
-    [[ $(</sys/module/nvidia/version) != "$(modinfo -F version nvidia 2>/dev/null || true)" ]]
+    # Debian's module has another name, and modinfo does not find it; the step `gpu-driver` looks at its file.
+    installed=$(modinfo -F version nvidia 2>/dev/null) || return 1
+    [[ $(</sys/module/nvidia/version) != "$installed" ]]
 }
 
 # --- firewall --------------------------------------------------------------------------------------------------------

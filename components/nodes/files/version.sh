@@ -13,6 +13,8 @@
 : "${LINKS_FOLDER:=/usr/local/bin}"
 # Seconds a node may take to be Ready with the new kubelet; a control plane's API server is restarted in it, too.
 : "${NODE_SECONDS:=300}"
+# Seconds after which the kubelet has told the cluster of a static pod that it started: a probe and two of its rounds.
+: "${MIRROR_SECONDS:=60}"
 # Seconds the members of etcd are given to be well, all of them, before one is taken down.
 : "${QUORUM_SECONDS:=120}"
 # Seconds between two looks at what is left on a node that is being emptied.
@@ -171,13 +173,29 @@ some_of() {
 # The first host of the cluster applies the version, the others follow. Which one is first is nobody's name: it is the
 # one that finds the cluster at another version, or the applying of one that died.
 upgrade_control_plane() {
+    local part attempt
     take_lease
+    # kubeadm has the kubelet say another digest than before of each: the present one should be said by then. One that does
+    # not run has none; it is kubeadm's to bring up.
+    for part in etcd kube-apiserver kube-controller-manager kube-scheduler; do
+        for ((attempt = 0; attempt < MIRROR_SECONDS; attempt++)); do
+            if mirror_is_current "$part"; then break; fi
+            sleep 1
+        done
+    done
     if [[ $(cluster_version) != "$KUBERNETES_VERSION" || $UNFINISHED == true ]]; then
         new_kubeadm upgrade apply "$KUBERNETES_VERSION" --yes
     else
         new_kubeadm upgrade node
     fi
     release_lease
+}
+
+# Whether the cluster's mirror of a static pod on this host is that of the one that runs.
+mirror_is_current() {
+    local said
+    said=$(admin --namespace kube-system get pod "$1-$STEP_HOST" -o 'jsonpath={.metadata.annotations.kubernetes\.io/config\.hash}' 2>/dev/null) || return 1
+    [[ -n $said && $said == "$(pods_of "$1")" ]]
 }
 
 lease() { admin --namespace kube-system "$@"; }

@@ -1,6 +1,7 @@
 """How the components are run: on loopback, with kubeadm's settings, and kwok with everything it does not default."""
 
 import ipaddress
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from labctl.control_plane.components import CONTROLLERS, Layout, Networks, component_specs
+from labctl.control_plane.components import CONTROLLERS, Layout, Networks, component_specs, scheduler_text
 from labctl.control_plane.kubeconfig import KubeconfigUser, kubeconfig_text
 from labctl.control_plane.kwok import kwok_configuration
 from labctl.control_plane.pins import CONTROL_PLANE_TOOLS
@@ -118,3 +119,29 @@ def test_a_kubeconfig_is_yaml_with_one_context() -> None:
     assert config["contexts"] == [{"name": "lab-dev", "context": {"cluster": "lab-dev", "user": "admin"}}]
     assert config["clusters"][0]["cluster"]["certificate-authority-data"] == "YXV0aG9yaXR5"
     assert "key" not in repr(user).replace("kubeconfig", "")
+
+
+def test_a_configured_scheduler_reads_its_file_and_is_restarted_with_it() -> None:
+    plain = SPECS["kube-scheduler"]
+    networks = Networks(pods="10.244.0.0/16", services="10.96.0.0/16")
+    specs = component_specs(LAYOUT, PORTS, networks, is_scheduler_configured=True)
+    configured = specs["kube-scheduler"]
+    assert set(configured.arguments) - set(plain.arguments) == {f"--config={LAYOUT.scheduler}"}
+    assert set(configured.inputs) - set(plain.inputs) == {LAYOUT.scheduler}
+    assert {name: spec for name, spec in specs.items() if name != "kube-scheduler"} == {
+        name: spec for name, spec in SPECS.items() if name != "kube-scheduler"
+    }
+
+
+def test_beside_its_file_the_scheduler_signs_in_by_what_the_file_says() -> None:
+    """kube-scheduler passes over these flags where it has a file."""
+    told = json.loads(scheduler_text(LAYOUT, {"kind": "KubeSchedulerConfiguration"}))
+    given = flags("kube-scheduler")
+    assert told == {
+        "kind": "KubeSchedulerConfiguration",
+        "clientConnection": {
+            "kubeconfig": given["--kubeconfig"],
+            "qps": int(given["--kube-api-qps"]),
+            "burst": int(given["--kube-api-burst"]),
+        },
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -19,6 +20,7 @@ from components.nodes.control_plane_plan import (
 )
 from components.nodes.kubeadm_plan import CURRENT_VERSION, endpoint, join_configuration, kubeadm_configuration
 from components.nodes.load_balancer_plan import haproxy_configuration, keepalived_configuration
+from components.nodes.scheduler_plan import scheduler_path
 from components.nodes.settings import ClusterSettings
 from components.nodes.steps import Lifecycle, StepOutput
 from components.secrets import SecretRef
@@ -27,6 +29,8 @@ from stacks.pins import load_pins
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from components.model import Value
 
 HARDWARE = {"cpus": 8, "memory": "32Gi", "ephemeralStorage": "200G"}
 Document = dict[str, object]
@@ -133,6 +137,44 @@ def test_the_api_server_leaves_the_endpoints_address_to_the_load_balancer() -> N
     assert address in cast("list[Document]", behind["extraEnvs"])
     assert "bind-address" not in arguments(alone)
     assert address not in cast("list[Document]", alone["extraEnvs"])
+
+
+SCHEDULER = {"apiVersion": "kubescheduler.config.k8s.io/v1", "profiles": ({"schedulerName": "packing"},)}
+
+
+def scheduler_of(told: Mapping[str, Value] | None) -> Document:
+    """Return kubeadm's part about the scheduler."""
+    text = kubeadm_configuration(three(), replace(settings(), scheduler=told), "cp-1")
+    return part(documents(text)["ClusterConfiguration"], "scheduler")
+
+
+def test_a_scheduler_that_is_told_nothing_has_no_file() -> None:
+    assert scheduler_of(None) == {"extraArgs": [{"name": "profiling", "value": "false"}]}
+    steps = control_plane_steps(three(), settings())
+    assert [step.values["SCHEDULER"] for step in steps] == ["", "", ""]
+
+
+def test_the_scheduler_reads_its_file_and_elects_a_leader_by_its_own_flag() -> None:
+    told = scheduler_of(SCHEDULER)
+    given = {one["name"]: one["value"] for one in cast("list[dict[str, str]]", told["extraArgs"])}
+    assert given == {"config": scheduler_path(SCHEDULER), "profiling": "false"}
+    (volume,) = cast("list[dict[str, str]]", told["extraVolumes"])
+    assert given["config"].startswith(f"{volume['mountPath']}/")
+    (text,) = {
+        cast("str", step.values["SCHEDULER"])
+        for step in control_plane_steps(three(), replace(settings(), scheduler=SCHEDULER))
+    }
+    assert yaml.safe_load(text) == {
+        "apiVersion": "kubescheduler.config.k8s.io/v1",
+        "profiles": [{"schedulerName": "packing"}],
+        "clientConnection": {"kubeconfig": "/etc/kubernetes/scheduler.conf"},
+    }
+
+
+def test_another_configuration_is_another_file_so_that_the_former_pod_can_be_put_back() -> None:
+    one, same, other = (scheduler_of({**SCHEDULER, "parallelism": parallelism}) for parallelism in (8, 8, 16))
+    assert one == same
+    assert one["extraArgs"] != other["extraArgs"]
 
 
 def test_another_audit_policy_is_another_pod_because_it_is_only_read_at_the_start() -> None:

@@ -36,7 +36,9 @@ SYSTEM = Step(name="system", subject="cp-1", host="cp-1", values={})
 
 def bash(text: str) -> subprocess.CompletedProcess[str]:
     ended = subprocess.run(["bash", "-s", "apply"], input=text.encode(), capture_output=True, check=False, timeout=60)  # noqa: S607
-    return subprocess.CompletedProcess(ended.args, ended.returncode, ended.stdout.decode(), ended.stderr.decode())
+    # Of a text that ends within a word, bash names a character that is none.
+    said = ended.stderr.decode(errors="replace")
+    return subprocess.CompletedProcess(ended.args, ended.returncode, ended.stdout.decode(), said)
 
 
 @settings(deadline=None)
