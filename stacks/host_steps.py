@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from components.gpu.driver_plan import driver_steps
 from components.hub.home_requests import database_home
 from components.namespaces.plan import scoped
 from components.nodes.bootstrap_plan import bootstrap_steps
@@ -42,6 +43,6 @@ def further_steps(config: ClusterConfig, stack: str) -> FurtherSteps:
     known_homes = (database_home(scoped("hub", stack)),) if config.hub is not None else ()
 
     def steps(nodes: NodesConfig) -> tuple[Step, ...]:
-        return storage_steps(config.storage, nodes, known_homes)
+        return (*storage_steps(config.storage, nodes, known_homes), *driver_steps(config.gpu, nodes))
 
     return steps

@@ -36,6 +36,8 @@ LONGEST_SHOWN: Final = 400
 COMPRESSION: Final = 1
 """zlib's fastest: a third larger than its best, in a tenth of the time, and there may be a thousand hosts."""
 FACTS: Final = "facts"
+GPU_FACTS: Final = "gpu-facts"
+"""Scripts of what a host says beside its steps."""
 _HEAD: Final = b'eval "$(gzip -dc)"\n'
 """A shell reads a pipe byte by byte, and so only this line; gzip reads the rest, and gives nothing that was cut off."""
 _CALL_COMMON: Final = 'eval "$RESEARCH_COMPUTE_COMMON"'
@@ -85,7 +87,7 @@ def ask_text(questions: Sequence[Question], word: str) -> bytes:
         Letters and digits that begin the lines between the answers; another one for each host and run.
     """
     texts = {str(index): question.text for index, question in enumerate(questions) if question.text is not None}
-    texts[FACTS] = f"{read_script(FACTS)}\nfacts\nexit 0\n"
+    texts[FACTS] = f"{read_script(FACTS)}\n{read_script(GPU_FACTS)}\nfacts\ngpu_facts\nexit 0\n"
     common = "\n".join(read_script(name) for name in COMMON)
     asked = "".join(f"question_{index}() {{\n{text.replace(common, _CALL_COMMON)}}}\n" for index, text in texts.items())
     calls = "".join(f"research_compute_ask {index} question_{index}\n" for index in texts)

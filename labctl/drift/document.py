@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
+from components.gpu.config import KernelModule
 from components.model import Model
 
 from .findings import HostState, Standing, StepState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from components.gpu.driver_facts import GpuFacts
 
     from .facts import HostFacts
     from .findings import HostFinding, StepFinding
@@ -54,6 +58,32 @@ class DiskDocument(Model):
     free_inodes: int = Field(description="Free inodes.")
 
 
+class GpuDocument(Model):
+    """One GPU as its driver sees it."""
+
+    address: str = Field(description="PCI address.")
+    product: str = Field(description="What the driver calls it.")
+    memory_mebibytes: int | None = Field(description="Memory of the whole GPU in MiB.")
+    is_mig: bool | None = Field(title="MIG", description="Whether it is in MIG mode; null where it has none.")
+    instances: dict[str, int] = Field(description="MIG instances by profile.")
+    processes: int = Field(description="Processes that use it.")
+    uncorrected_errors: int | None = Field(description="Uncorrectable memory errors; null without ECC.")
+    needs_reset: bool = Field(description="Whether it waits for a reset.")
+
+
+class GpusDocument(Model):
+    """The GPUs of a host and their driver."""
+
+    devices: dict[str, str] = Field(description="GPUs on the bus: device id by PCI address.")
+    driver: str | None = Field(description="Version of the kernel module that is loaded.")
+    kernel_module: KernelModule | None = Field(description="Which of NVIDIA's modules that is.")
+    origins: tuple[str, ...] = Field(description="Where drivers come from: `operator`, `packages`, `runfile`.")
+    packages: tuple[str, ...] = Field(description="Installed packages of a driver, with their version.")
+    is_secure_boot: bool | None = Field(description="Whether Secure Boot is on; null without UEFI.")
+    error: str | None = Field(description="What nvidia-smi said instead of an answer.")
+    gpus: tuple[GpuDocument, ...] = Field(title="GPUs", description="GPUs that the driver knows, in its order.")
+
+
 class FactsDocument(Model):
     """A host as it was when it was asked; null or empty is what it does not have."""
 
@@ -66,6 +96,7 @@ class FactsDocument(Model):
     reboot_packages: tuple[str, ...] = Field(description="Packages that it is an update of.")
     certificates: tuple[CertificateDocument, ...] = Field(description="The control plane's and the kubelet's.")
     disks: tuple[DiskDocument, ...] = Field(description="Of containerd, the kubelet and etcd.")
+    gpus: GpusDocument | None = Field(title="GPUs", description="NVIDIA GPUs; null where the host shows none.")
 
 
 class HostDocument(Model):
@@ -139,5 +170,31 @@ def _facts(facts: HostFacts) -> FactsDocument:
                 free_inodes=disk.free_inodes,
             )
             for disk in facts.disks
+        ),
+        gpus=None if facts.gpus is None else _gpus(facts.gpus),
+    )
+
+
+def _gpus(facts: GpuFacts) -> GpusDocument:
+    return GpusDocument(
+        devices={device.address: device.device_id for device in facts.devices},
+        driver=None if facts.module is None else facts.module.version,
+        kernel_module=None if facts.module is None else facts.module.kind,
+        origins=facts.origins,
+        packages=facts.packages,
+        is_secure_boot=facts.is_secure_boot,
+        error=facts.error,
+        gpus=tuple(
+            GpuDocument(
+                address=state.address,
+                product=state.product,
+                memory_mebibytes=state.memory_mebibytes,
+                is_mig=state.is_mig,
+                instances=dict(Counter(instance.profile for instance in state.instances)),
+                processes=state.processes,
+                uncorrected_errors=state.uncorrected_errors,
+                needs_reset=state.needs_reset,
+            )
+            for state in facts.states
         ),
     )

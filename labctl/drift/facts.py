@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from components.gpu.driver_facts import GpuFacts, gpu_warnings, parse_gpu_facts
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -56,11 +58,13 @@ class HostFacts:
     """What an installed update of waits for the reboot."""
     certificates: tuple[Certificate, ...] = ()
     disks: tuple[Disk, ...] = ()
+    gpus: GpuFacts | None = None
 
 
 def parse_facts(text: str) -> HostFacts:
-    """Return the facts in what ``facts.sh`` prints; lines that say nothing known are passed over."""
+    """Return the facts in what ``facts.sh`` and ``gpu-facts.sh`` print; lines nobody here knows are passed over."""
     plain: dict[str, str] = {}
+    gpu_lines: list[Sequence[str]] = []
     certificates: list[Certificate] = []
     disks: list[Disk] = []
     reboot: tuple[str, ...] | None = None
@@ -75,6 +79,8 @@ def parse_facts(text: str) -> HostFacts:
                 reboot = tuple(sorted({field for field in fields if field}))
             case "kernel" | "booted" | "distribution" | "containerd" | "kubelet" if fields and fields[0]:
                 plain[name] = fields[0]
+            case _ if name.startswith("gpu-"):
+                gpu_lines.append((name, *fields))
             case _:
                 pass
     return HostFacts(
@@ -87,12 +93,14 @@ def parse_facts(text: str) -> HostFacts:
         reboot_packages=reboot or (),
         certificates=tuple(certificates),
         disks=tuple(disks),
+        gpus=parse_gpu_facts(gpu_lines),
     )
 
 
 def warnings(facts: HostFacts, now: datetime) -> tuple[str, ...]:
-    """Return what in `facts` somebody should see to, each in words: a reboot, certificates, disks."""
-    return (*_reboot_warnings(facts), *_certificate_warnings(facts, now), *_disk_warnings(facts))
+    """Return what in `facts` somebody should see to, each in words: a reboot, certificates, disks, GPUs."""
+    gpus = () if facts.gpus is None else gpu_warnings(facts.gpus)
+    return (*_reboot_warnings(facts), *_certificate_warnings(facts, now), *_disk_warnings(facts), *gpus)
 
 
 def _reboot_warnings(facts: HostFacts) -> Iterator[str]:

@@ -21,8 +21,8 @@ def scripts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Path]:
     """A folder with the project's own library and the tests' scripts, in place of the project's."""
     folder = tmp_path / "components" / "drift" / "files"
     folder.mkdir(parents=True)
-    for name in (*steps.COMMON, "facts"):
-        shutil.copy(steps.FILES / f"{name}.sh", folder)
+    for name in (*steps.COMMON, "facts", "gpu-facts"):
+        shutil.copy(steps.script_paths()[name], folder)
     for name, text in SCRIPTS.items():
         (folder / f"{name}.sh").write_text(text, encoding="utf-8")
     monkeypatch.setattr(steps, "COMPONENTS", tmp_path / "components")

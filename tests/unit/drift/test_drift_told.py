@@ -10,6 +10,8 @@ from datetime import UTC, datetime
 import jsonschema
 from rich.console import Console
 
+from components.gpu.config import KernelModule
+from components.gpu.driver_facts import GpuDevice, GpuFacts, GpuState, MigInstance, ModuleFacts
 from labctl.display.drift import print_drift
 from labctl.drift.document import DriftDocument, drift_document
 from labctl.drift.facts import Certificate, Disk, HostFacts
@@ -23,6 +25,28 @@ FACTS = HostFacts(
     distribution="Debian GNU/Linux 12 (bookworm)",
     certificates=(Certificate(path="/etc/kubernetes/pki/ca.crt", expires=None),),
     disks=(Disk(path="/var/lib/etcd", total_bytes=9, free_bytes=3, total_inodes=0, free_inodes=0),),
+)
+
+GPUS = GpuFacts(
+    devices=(GpuDevice(address="0000:65:00.0", device_id="20b5"),),
+    module=ModuleFacts(version="580.95.05", kind=KernelModule.OPEN),
+    origins=("operator",),
+    states=(
+        GpuState(
+            address="0000:65:00.0",
+            product="NVIDIA A100 80GB PCIe",
+            memory_mebibytes=81920,
+            is_mig=True,
+            is_mig_pending=True,
+            is_persistent=True,
+            uncorrected_errors=0,
+            processes=3,
+            instances=tuple(
+                MigInstance(gpu=0, profile=profile, start=start, size=size)
+                for profile, start, size in (("3g.40gb", 4, 4), ("1g.10gb", 0, 1), ("1g.10gb", 1, 1))
+            ),
+        ),
+    ),
 )
 
 
@@ -133,4 +157,39 @@ def test_the_document_is_what_its_schema_says() -> None:
         "rebootPackages": [],
         "certificates": [{"path": "/etc/kubernetes/pki/ca.crt", "expires": None}],
         "disks": [{"path": "/var/lib/etcd", "totalBytes": 9, "freeBytes": 3, "totalInodes": 0, "freeInodes": 0}],
+        "gpus": None,
+    }
+
+
+def test_the_gpus_of_a_host() -> None:
+    found = host("gpu-1", SAME, facts=replace(FACTS, gpus=GPUS))
+    assert printed(found) == [
+        "Drift of prod",
+        "└── ✓ gpu-1  ubuntu@192.0.2.11  converged",
+        "    ├── 1x NVIDIA A100 80GB PCIe, 81920 MiB, MIG 2x 1g.10gb, 1x 3g.40gb",
+        "    └── driver 580.95.05 from operator, open kernel module",
+        "Hosts: 1 converged",
+    ]
+    shape = json.loads(drift_document("prod", [found]).model_dump_json(by_alias=True))
+    jsonschema.validate(shape, DriftDocument.model_json_schema(by_alias=True, mode="serialization"))
+    assert shape["hosts"]["gpu-1"]["facts"]["gpus"] == {
+        "devices": {"0000:65:00.0": "20b5"},
+        "driver": "580.95.05",
+        "kernelModule": "open",
+        "origins": ["operator"],
+        "packages": [],
+        "isSecureBoot": None,
+        "error": None,
+        "gpus": [
+            {
+                "address": "0000:65:00.0",
+                "product": "NVIDIA A100 80GB PCIe",
+                "memoryMebibytes": 81920,
+                "isMig": True,
+                "instances": {"1g.10gb": 2, "3g.40gb": 1},
+                "processes": 3,
+                "uncorrectedErrors": 0,
+                "needsReset": False,
+            }
+        ],
     }
