@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from . import engine, hosts, hosts_inventory, lab
+from . import capacity, engine, gpu_planning, hosts, hosts_inventory, lab, packing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,6 +24,9 @@ MEASUREMENTS: dict[str, Callable[[], Iterator[Measured]]] = {
     "thousand": lab.thousand_nodes,
     "inventory": hosts_inventory.inventory,
     "hosts": hosts.hosts,
+    "gpus": gpu_planning.planning,
+    "capacity": capacity.capacity,
+    "packing": packing.packing,
 }
 
 

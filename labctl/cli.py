@@ -193,6 +193,27 @@ def drift(
     verb(stack, hosts=tuple(host or ()), as_json=as_json)
 
 
+@app.command()
+def capacity(  # noqa: PLR0913, PLR0917 - one parameter per option
+    stack: StackOption = "dev",
+    running: Annotated[bool, typer.Option("--running", help="Beside what runs in the stack's cluster now.")] = False,
+    demand: Annotated[Path | None, typer.Option("--demand", help="Who is to be served: YAML.")] = None,
+    spawns: Annotated[Path | None, typer.Option("--spawns", help="Past spawns: CSV, or the hub's event log.")] = None,
+    layouts: Annotated[bool, typer.Option("--layouts", help="Search for the layout that serves this best.")] = False,
+    time_slices: Annotated[
+        int, typer.Option("--time-slices", min=0, max=48, help="Containers that may share a GPU in that search.")
+    ] = 0,
+    plot: Annotated[Path | None, typer.Option("--plot", metavar="FILE", help="Draw it, too: SVG.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON (docs/capacity.md).")] = False,
+) -> None:
+    """Show how much the lab holds: of each profile, of a mixture of users, and with GPUs cut otherwise."""
+    from .capacity.question import Asked
+    from .verbs.capacity import capacity as verb
+
+    asked = Asked(running=running, demand=demand, spawns=spawns, layouts=layouts, time_slices=time_slices)
+    verb(stack, asked, as_json=as_json, plot=plot)
+
+
 hosts = typer.Typer(help="The lab's machines themselves.", no_args_is_help=True)
 app.add_typer(hosts, name="hosts")
 
