@@ -19,6 +19,7 @@ from components.network.config import FileCertificates, LabCaCertificates
 from components.network.plan import network_plan
 from components.nodes.component import NodeBootstrap, NodeBootstrapArgs, NodeLabels, NodeLabelsArgs
 from components.nodes.plan import members
+from components.scheduling.plan import scheduler_names
 from components.storage.component import Storage, StorageArgs
 
 from .checks import host_gpus
@@ -74,6 +75,7 @@ class Cluster:
         self._environment = environment
         self._pins = pins.from_mirror(config.charts.mirror)
         self._stack = pulumi.get_stack()
+        self._schedulers = scheduler_names(config.scheduling) if config.scheduling is not None else None
         self._secrets = StackSecrets(pulumi.Config(), used_secrets(config))
         if config.network is not None and isinstance(config.network.certificates, FileCertificates | LabCaCertificates):
             from components.network.certificate_files import check_keys  # noqa: PLC0415 - few labs have files
@@ -94,7 +96,7 @@ class Cluster:
         NodeLabels("nodes", NodeLabelsArgs(config=config.nodes, joined=bootstrap.joined), opts=self._on_cluster)
         network = self._network()
         storage = self._storage(bootstrap)
-        gpu = self._gpu(network)
+        gpu = self._gpu(network, bootstrap)
         hub = self._hub(network, storage, gpu) if network is not None and storage is not None else None
         self._parts = _Parts(network=network, storage=storage, gpu=gpu, hub=hub)
 
@@ -123,10 +125,9 @@ class Cluster:
         if parts.storage is not None:
             outputs["storageClasses"] = {"home": parts.storage.home_class, "scratch": parts.storage.scratch_class}
         if parts.gpu is not None:
-            outputs["slices"] = [
-                {"name": offered.name, "resource": offered.resource, "total": offered.total}
-                for offered in parts.gpu.slices
-            ]
+            outputs["slices"] = [offered.outputs() for offered in parts.gpu.slices]
+        if self._schedulers is not None:
+            outputs["schedulers"] = {"interactive": self._schedulers.interactive, "batch": self._schedulers.batch}
         if parts.hub is not None:
             outputs["hub"] = {"url": parts.hub.url, "namespace": parts.hub.namespace}
         return outputs
@@ -194,7 +195,7 @@ class Cluster:
             opts=self._on_cluster,
         )
 
-    def _gpu(self, network: Networking | None) -> GpuOperator | None:
+    def _gpu(self, network: Networking | None, bootstrap: NodeBootstrap) -> GpuOperator | None:
         config = self._config.gpu
         if config is None:
             return None
@@ -203,6 +204,9 @@ class Cluster:
             hosts=host_gpus(self._config),
             pins=self._pins,
             stack=self._stack,
+            kubeconfig=bootstrap.kubeconfig,
+            context=self._config.nodes.adopt.context if self._config.nodes.adopt is not None else None,
+            joined=bootstrap.joined,
             network=network.facts if network is not None else None,
         )
         return GpuOperator("gpu", args, opts=self._on_cluster)
@@ -227,6 +231,7 @@ class Cluster:
                 gateway_name=network.gateway_name,
                 gateway_namespace=network.gateway_namespace,
                 priorities=priorities.names,
+                scheduler=self._schedulers.interactive if self._schedulers is not None else None,
                 client_secret=self._secrets.get(authentication.client_secret)
                 if authentication.kind != "dummy"
                 else None,

@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING
 
 from components.problems import Problem
 
-from .config import DriverSource, GpuConfig, KernelModule, MigSlicing
-from .geometry import LayoutRefusal, plan_layout, render_layout
-from .models import MODELS, Architecture, GpuModel, GpuModelName, HostGpus
-from .slices import device_layouts, is_slice_name
+from .config import GpuConfig, MigSlicing, MigStrategy, MpsSlicing, UsedSlice
+from .driver_checks import check_driver, check_driver_for
+from .geometry import Layout, LayoutRefusal, plan_layout, render_layout
+from .models import MPS_CLIENTS, GpuModel, GpuModelName, HostGpus, known_gpus
+from .slices import device_layouts, is_slice_name, node_slices, resource_name, sharing_replicas
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from components.problems import Path
+
+    from .config import GpuGroupConfig
 
 __all__ = ["check", "check_models"]
 
@@ -49,31 +52,47 @@ def check(config: GpuConfig, hosts: Mapping[str, HostGpus | None]) -> Iterator[P
 
 
 def _groups(config: GpuConfig, hosts: Mapping[str, HostGpus | None]) -> Iterator[Problem]:
-    """Yield what is wrong with the groups; a layout refused on several hosts alike comes more than once."""
+    """Yield what is wrong with the groups; what is wrong with several models alike comes more than once."""
     yield from _memberships(config, hosts)
     for name, group in config.groups.items():
+        examples: dict[tuple[GpuModelName, int], str] = {}
         for index, host_name in enumerate(group.hosts):
-            if (known := _known(hosts.get(host_name))) is not None:
-                model, count = known
-                yield from _driver(config, model, ("groups", name, "hosts", index))
+            if (known := known_gpus(hosts.get(host_name))) is not None:
+                yield from check_driver_for(config.driver, known[0], ("groups", name, "hosts", index))
+                examples.setdefault((known[0].name, known[1]), host_name)
+        if isinstance(group.slicing, MigSlicing):
+            yield from _strategy(group.slicing, ("groups", name, "slicing"))
+            yield from _shared(group.slicing, ("groups", name, "slicing", "shared"))
+        # Hosts with the same GPUs are cut alike: one of them speaks for all.
+        for host_name in examples.values():
+            if (known := known_gpus(hosts.get(host_name))) is not None:
                 if isinstance(group.slicing, MigSlicing):
-                    yield from _mig(name, group.slicing, host_name, model, count)
-    if config.driver.source is DriverSource.HOST and config.driver.kernel_module is not KernelModule.AUTO:
-        yield Problem(
-            path=("driver", "kernelModule"),
-            what="the kernel module is chosen for a driver that the hosts bring themselves",
-            remedy="drop kernelModule, or set source: operator",
-        )
+                    yield from _mig(name, group.slicing, host_name, *known)
+                if isinstance(group.slicing, MpsSlicing):
+                    yield from _mps(group.slicing, host_name, known[0], ("groups", name, "slicing"))
+    yield from _offers(config, hosts)
+    yield from check_driver(config.driver)
 
 
 def _used_names(config: GpuConfig) -> Iterator[Problem]:
     for index, used in enumerate(config.use.slices if config.use is not None else ()):
-        if not is_slice_name(used.slice):
-            yield Problem(
-                path=("use", "slices", index, "slice"),
-                what=f"{used.slice!r} is not the name of a slice",
-                remedy="write a MIG profile such as 1g.10gb, or whole, or either with .shared",
-            )
+        yield from _used(used, ("use", "slices", index))
+
+
+def _used(used: UsedSlice, path: Path) -> Iterator[Problem]:
+    if not is_slice_name(used.slice):
+        yield Problem(
+            path=(*path, "slice"),
+            what=f"{used.slice!r} is not the name of a slice",
+            remedy="write a MIG profile such as 1g.10gb, or whole, or either with .shared, or whole.mps",
+        )
+    elif used.strategy is MigStrategy.SINGLE and used.model is None:
+        yield Problem(
+            path=(*path, "model"),
+            what=f"under strategy single {used.slice} has the resource of a whole GPU, and nothing but the model tells "
+            "them apart",
+            remedy="name the GPU model it is cut from",
+        )
 
 
 def _memberships(config: GpuConfig, hosts: Mapping[str, HostGpus | None]) -> Iterator[Problem]:
@@ -100,24 +119,82 @@ def _memberships(config: GpuConfig, hosts: Mapping[str, HostGpus | None]) -> Ite
             )
 
 
-def _driver(config: GpuConfig, model: GpuModel, path: Path) -> Iterator[Problem]:
-    """Yield why a GPU model cannot run under the driver that is asked for."""
-    if config.driver.source is DriverSource.HOST:
+def _strategy(slicing: MigSlicing, path: Path) -> Iterator[Problem]:
+    """Yield why GPUs cannot be offered under strategy `single`, which allows one profile and no GPU left whole.
+
+    Source: NVIDIA/k8s-device-plugin v0.20.0, ``internal/rm/device_map.go``, which offers nothing at all otherwise.
+    """
+    layouts = slicing.layout if isinstance(slicing.layout, tuple) else (slicing.layout,)
+    profiles = sorted({name for layout in layouts for name in layout})
+    if slicing.strategy is not MigStrategy.SINGLE or (len(profiles) == 1 and all(layouts)):
         return
-    if model.architecture is Architecture.VOLTA:
+    what = (
+        f"single offers one profile, not {', '.join(profiles)}" if len(profiles) > 1 else "single leaves no GPU whole"
+    )
+    yield Problem(
+        path=(*path, "strategy"), what=what, remedy="cut every GPU into one profile, or write strategy: mixed"
+    )
+
+
+def _shared(slicing: MigSlicing, path: Path) -> Iterator[Problem]:
+    """Yield profiles that are shared and never cut."""
+    layouts = slicing.layout if isinstance(slicing.layout, tuple) else (slicing.layout,)
+    cut = sorted({name for layout in layouts for name in layout})
+    for profile in slicing.shared:
+        if profile not in cut:
+            yield Problem(
+                path=(*path, profile),
+                what=f"{profile} is shared, but no GPU of the group is cut into it",
+                remedy=_choose(profile, cut) if cut else "drop it, or cut one in layout",
+            )
+
+
+def _mps(slicing: MpsSlicing, host_name: str, model: GpuModel, path: Path) -> Iterator[Problem]:
+    """Yield why a model cannot be shared by MPS as asked for."""
+    most = model.most_mps_clients
+    if slicing.replicas > most:
         yield Problem(
-            path=path,
-            what=f"the operator's driver no longer drives {model.name} (Volta ended with driver branch 580)",
-            remedy="set driver.source: host and install a driver of branch 580 there",
+            path=(*path, "replicas"),
+            what=f"{host_name} has {model.name}, which takes {most} MPS clients, not {slicing.replicas} "
+            f"(the device plugin takes {MPS_CLIENTS} from Turing on)",
+            remedy=f"write at most {most}, in a group of its own",
         )
-        return
-    module = config.driver.kernel_module
-    if module is KernelModule.PROPRIETARY and not model.architecture.runs_proprietary_module:
-        yield Problem(
-            path=path,
-            what=f"{model.name} ({model.architecture}) has only the open kernel module",
-            remedy="set driver.kernelModule: auto",
-        )
+
+
+def _offers(config: GpuConfig, hosts: Mapping[str, HostGpus | None]) -> Iterator[Problem]:
+    """Yield groups whose slices people could not tell from those of another group, or not ask for by one name.
+
+    A slice's name stands for one resource in the whole lab, and on one GPU model for one number of sharers: who asks
+    for it names the slice, and perhaps the model, and gets any.
+    """
+    resources: dict[str, tuple[str, str]] = {}
+    sharers: dict[tuple[str, GpuModelName], tuple[int, str]] = {}
+    for group_name, group in config.groups.items():
+        for model_name, slice_name in _slices_by_model(group, hosts):
+            resource = resource_name(
+                slice_name, group.slicing.strategy if isinstance(group.slicing, MigSlicing) else MigStrategy.MIXED
+            )
+            other_resource, first = resources.setdefault(slice_name, (resource, group_name))
+            if other_resource != resource:
+                yield Problem(
+                    path=("groups", group_name, "slicing", "strategy"),
+                    what=f"{slice_name} would be the resource {resource}, and {other_resource} in group {first}",
+                    remedy=f"write the same strategy in both, or another layout than {first}'s",
+                )
+            replicas = sharing_replicas(group, slice_name)
+            others, first = sharers.setdefault((slice_name, model_name), (replicas, group_name))
+            if others != replicas:
+                yield Problem(
+                    path=("groups", group_name, "slicing"),
+                    what=f"{slice_name} on {model_name} would have {replicas} sharers, and {others} in group {first}",
+                    remedy="write the same number in both: nobody could tell which of them to ask for",
+                )
+
+
+def _slices_by_model(group: GpuGroupConfig, hosts: Mapping[str, HostGpus | None]) -> Sequence[tuple[GpuModelName, str]]:
+    """Return the slices a group offers, by GPU model, each once."""
+    known = {(gpus[0].name, gpus[1]) for host in group.hosts if (gpus := known_gpus(hosts.get(host))) is not None}
+    return sorted({(model, name) for model, count in known for name in node_slices(group, count)})
 
 
 def _mig(group_name: str, slicing: MigSlicing, host_name: str, model: GpuModel, count: int) -> Iterator[Problem]:
@@ -127,10 +204,9 @@ def _mig(group_name: str, slicing: MigSlicing, host_name: str, model: GpuModel, 
         yield Problem(
             path=("groups", group_name, "slicing", "kind"),
             what=f"{host_name} has {model.name}, which cannot be cut by MIG",
-            remedy="use kind whole or timeSlicing for it, in a group of its own",
+            remedy="use kind whole, timeSlicing or mps for it, in a group of its own",
         )
         return
-    per_device = isinstance(slicing.layout, tuple)
     layouts = device_layouts(slicing, count)
     if len(layouts) != count:
         yield Problem(
@@ -140,19 +216,18 @@ def _mig(group_name: str, slicing: MigSlicing, host_name: str, model: GpuModel, 
         )
     if not any(layouts):
         yield Problem(path=path, what="nothing is cut", remedy="name MIG profiles, or use kind whole")
-    for index, layout in enumerate(layouts):
-        planned = plan_layout(model.name, layout)
-        if isinstance(planned, LayoutRefusal):
-            place: Path = (*path, index) if per_device else path
-            yield Problem(
-                path=place, what=planned.reason, remedy=f"the nearest that fits is {render_layout(planned.nearest)}"
-            )
+    places = {layout: index for index, layout in reversed(list(enumerate(layouts)))}
+    for layout, index in sorted(places.items(), key=lambda place: place[1]):
+        place: Path = (*path, index) if isinstance(slicing.layout, tuple) else path
+        yield from _fit(model, layout, place)
 
 
-def _known(gpus: HostGpus | None) -> tuple[GpuModel, int] | None:
-    if gpus is None or gpus.model not in set(GpuModelName):
-        return None
-    return MODELS[GpuModelName(gpus.model)], gpus.count
+def _fit(model: GpuModel, layout: Layout, path: Path) -> Iterator[Problem]:
+    planned = plan_layout(model.name, layout)
+    if isinstance(planned, LayoutRefusal):
+        yield Problem(
+            path=path, what=planned.reason, remedy=f"the nearest that fits is {render_layout(planned.nearest)}"
+        )
 
 
 def _choose(given: str, known: Iterable[str]) -> str:

@@ -1,23 +1,26 @@
 """The lab's GPUs as resources.
 
-Children: ``<name>-namespace`` LabNamespace, ``<name>-mig-layouts`` and ``<name>-sharing`` ConfigMap,
-``<name>-<host>`` NodePatch per GPU host, ``<name>-operator`` Release. None where another stack owns the GPUs.
+Children: ``<name>-namespace`` LabNamespace, ``<name>-operator`` Release, ``<name>-<group>`` local Command per group of
+hosts. None where another stack owns the GPUs.
+
+The command of a group brings its nodes' labels to what the plan says, one node after the other and only while nobody
+uses their GPUs; it also writes the two ConfigMaps the operator reads (`components.gpu.reslice`, decision 0008).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pulumi
-from pulumi_kubernetes.core.v1 import ConfigMap, NodePatch
-from pulumi_kubernetes.meta.v1 import ObjectMetaArgs, ObjectMetaPatchArgs
+from pulumi_command.local import Command
 
 from components.charts import release
 from components.namespaces.component import LabNamespace, LabNamespaceArgs
 from components.namespaces.plan import scoped
 
 from .plan import namespace_plan, offered_slices, plan
+from .reslice.document import plans, render
 from .slices import Slice
 
 if TYPE_CHECKING:
@@ -28,13 +31,18 @@ if TYPE_CHECKING:
 
     from .config import GpuConfig
     from .models import HostGpus
-    from .plan import ConfigMapPlan
 
 __all__ = ["GpuOperator", "GpuOperatorArgs"]
 
 TYPE_TOKEN = "lab:index:GpuOperator"  # noqa: S105 - Pulumi's word for a type's name
 CHART = "gpu-operator"
 """Name of the chart among the pins."""
+RESLICE = 'PATH="$PWD/.venv/bin:$PATH" python -m components.gpu.reslice'
+"""Runs in the project's folder; its environment in ``.venv`` counts first, as for the program itself (Pulumi.yaml)."""
+KUBECONFIG = "RESLICE_KUBECONFIG"
+"""Variable the command reads the kubeconfig's text from (`components.gpu.reslice.cluster.KUBECONFIG`)."""
+CONTEXT = "RESLICE_CONTEXT"
+"""Variable the command reads the kubeconfig's context from (`components.gpu.reslice.__main__.CONTEXT`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,12 +54,18 @@ class GpuOperatorArgs:
     """GPUs of every host by host name, which is its node's name; None for a host without."""
     pins: Pins
     stack: str
+    kubeconfig: pulumi.Input[str]
+    """Text of the cluster's kubeconfig, a secret: the groups' commands reach the API server with it."""
+    context: str | None = None
+    """Context of the kubeconfig; None means its current one."""
+    joined: Mapping[str, pulumi.Resource] = field(default_factory=dict[str, pulumi.Resource])
+    """What made a host a member of the cluster, by host name: a node that is not there yet cannot be cut."""
     network: NetworkFacts | None = None
     """The network as plain data, for flows; None where the stack plans no addresses."""
 
 
 class GpuOperator(pulumi.ComponentResource):
-    """GPUs that are declared to be cut as the stack says, and an operator that does so.
+    """GPUs that are cut as the stack says, and the operator that does so.
 
     Raises
     ------
@@ -76,29 +90,27 @@ class GpuOperator(pulumi.ComponentResource):
         planned, child = plan(args.config, args.hosts), pulumi.ResourceOptions(parent=self)
         planned_namespace = namespace_plan(args.stack, args.network)
         namespace = LabNamespace(f"{name}-namespace", LabNamespaceArgs(plan=planned_namespace), opts=child)
-        maps = [
-            self._config_map(f"{name}-mig-layouts", planned.mig_layouts, namespace.name),
-            self._config_map(f"{name}-sharing", planned.sharing, namespace.name),
-        ]
-        labels = [
-            NodePatch(f"{name}-{host}", metadata=ObjectMetaPatchArgs(name=host, labels=declared), opts=child)
-            for host, declared in planned.node_labels.items()
-        ]
-        release(
+        operator = release(
             f"{name}-operator",
             args.pins.chart(CHART),
             release_name=scoped(CHART, args.stack),
             namespace=namespace.name,
             values=planned.values,
-            # Labels first: the operator gives a node without one the uncut layout, and would own that label then.
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[*maps, *labels]),
+            opts=child,
+            # Its DaemonSets wait for the ConfigMaps that the groups' commands write.
             awaits=False,
         )
-
-    def _config_map(self, name: str, planned: ConfigMapPlan, namespace: pulumi.Output[str]) -> ConfigMap:
-        return ConfigMap(
-            name,
-            metadata=ObjectMetaArgs(name=planned.name, namespace=namespace),
-            data=planned.data,
-            opts=pulumi.ResourceOptions(parent=self),
-        )
+        context = {CONTEXT: args.context} if args.context is not None else {}
+        documents = plans(planned, args.config.change, stack=args.stack, namespace=planned_namespace.name)
+        for group, document in documents.items():
+            joined = [args.joined[host] for host in document.nodes if host in args.joined]
+            Command(
+                f"{name}-{group}",
+                create=RESLICE,
+                update=RESLICE,
+                delete=f"{RESLICE} release",
+                stdin=render(document),
+                environment={KUBECONFIG: args.kubeconfig, **context},
+                add_previous_output_in_env=False,
+                opts=pulumi.ResourceOptions(parent=self, depends_on=[operator, *joined]),
+            )

@@ -1,8 +1,8 @@
 """Failures of the GPU component's configuration and plans."""
 
-from components.errors import ConfigurationError
+from components.errors import ConfigurationError, NotBuiltError
 
-__all__ = ["GroupsOrUseError", "LayoutError", "UnknownHostError", "UnsupportedSlicingError"]
+__all__ = ["GroupsOrUseError", "MpsOnMigError", "UnknownHostError", "UnsupportedSlicingError"]
 
 
 class GroupsOrUseError(ConfigurationError):
@@ -15,20 +15,21 @@ class GroupsOrUseError(ConfigurationError):
         )
 
 
-class UnsupportedSlicingError(ConfigurationError):
-    """A way of sharing GPUs that exists elsewhere, but not here yet."""
+class UnsupportedSlicingError(NotBuiltError):
+    """A way of sharing GPUs that exists elsewhere, but not here."""
 
-    def __init__(self, method: str, supported: tuple[str, ...]) -> None:
+    def __init__(self, method: str, why: str, built: tuple[str, ...]) -> None:
+        super().__init__("slicing", method, why, built)
+
+
+class MpsOnMigError(ConfigurationError):
+    """MPS within MIG instances, which CUDA can do and the device plugin refuses (``internal/plugin/mps.go``)."""
+
+    def __init__(self) -> None:
         super().__init__(
-            what=f"slicing by {method} is not supported yet", remedy=f"choose one of {', '.join(supported)}"
+            what="mps on top of MIG is refused by NVIDIA's device plugin",
+            remedy="write shared: {<profile>: <replicas>} to share instances in turns, or kind: mps on whole GPUs",
         )
-
-
-class LayoutError(ValueError):
-    """A MIG layout that a GPU cannot take, used although the checks refused it."""
-
-    def __init__(self, group: str, what: str) -> None:
-        super().__init__(f"gpu.groups.{group}.slicing.layout: {what}")
 
 
 class UnknownHostError(LookupError):

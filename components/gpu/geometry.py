@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from .models import MODELS, GpuModel, GpuModelName, MigProfile
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 __all__ = [
     "Layout",
@@ -141,39 +141,52 @@ def _place(wanted: list[MigProfile], free: int) -> list[PlacedInstance] | None:
     return None
 
 
-@lru_cache(maxsize=64)
 def _all_layouts(name: GpuModelName) -> frozenset[Layout]:
-    return frozenset(_walk(MODELS[name], position=0, media=False))
+    return _layouts_of_geometry(MODELS[name].profiles, MODELS[name].memory_slices)
 
 
-def _walk(model: GpuModel, *, position: int, media: bool) -> Iterator[Layout]:
-    """Yield the layouts of the memory slices from `position` on: at each, leave it free or start an instance there."""
-    if not model.can_mig:
-        return
-    if position >= model.memory_slices:
-        yield ()
-        return
-    yield from _walk(model, position=position + 1, media=media)
-    for profile in model.profiles:
-        if position not in profile.starts or (media and profile.has_media_extensions):
-            continue
-        further = _walk(model, position=position + profile.size, media=media or profile.has_media_extensions)
-        for rest in further:
-            yield freeze_layout(Counter(dict(rest)) + Counter({profile.name: 1}))
+@lru_cache(maxsize=64)
+def _layouts_of_geometry(profiles: tuple[MigProfile, ...], memory_slices: int) -> frozenset[Layout]:
+    """Return every layout of a geometry; models of the same profiles share the answer.
+
+    From the last memory slice to the first: what fits from a slice on is what fits from the next one on, and each
+    profile that may start there with what fits behind it. Layouts are counts in the order of `profiles` meanwhile.
+    """
+    if not profiles:
+        return frozenset()
+    nothing = (0,) * len(profiles)
+    behind: dict[tuple[int, bool], frozenset[tuple[int, ...]]] = {
+        (memory_slices, media): frozenset({nothing}) for media in (False, True)
+    }
+    for position in reversed(range(memory_slices)):
+        for media in (False, True):
+            found = set(behind[position + 1, media])
+            for index, profile in enumerate(profiles):
+                if position in profile.starts and not (media and profile.has_media_extensions):
+                    rests = behind[position + profile.size, media or profile.has_media_extensions]
+                    found.update((*rest[:index], rest[index] + 1, *rest[index + 1 :]) for rest in rests)
+            behind[position, media] = frozenset(found)
+    names = [profile.name for profile in profiles]
+    return frozenset(freeze_layout(dict(zip(names, counts, strict=True))) for counts in behind[0, False])
 
 
 def _nearest(model: GpuModel, layout: Layout) -> Layout:
     """Return the layout that fits with the fewest instances exchanged, taken away or added, the fullest of those."""
     if not model.can_mig:
         return ()
-    wanted: Counter[str] = Counter()
+    names = [profile.name for profile in model.profiles]
+    wanted = Counter[str]()
     for name, count in layout:
         wanted[_counterpart(model, name)] += count
+    asked = [wanted[name] for name in names]
+    foreign = wanted.total() - sum(asked)
 
     def distance(candidate: Layout) -> tuple[int, int, int, Layout]:
-        offered = Counter(dict(candidate))
-        gone, new = (wanted - offered).total(), (offered - wanted).total()
-        used = sum(offered[profile.name] * profile.size for profile in model.profiles)
+        offered = dict(candidate)
+        counts = [offered.get(name, 0) for name in names]
+        gone = foreign + sum(max(a - b, 0) for a, b in zip(asked, counts, strict=True))
+        new = sum(max(b - a, 0) for a, b in zip(asked, counts, strict=True))
+        used = sum(count * profile.size for count, profile in zip(counts, model.profiles, strict=True))
         return max(gone, new), -used, gone + new, candidate
 
     return min(_all_layouts(model.name), key=distance)

@@ -1,20 +1,24 @@
 """NVIDIA GPU models and how each may be cut: memory, MIG profiles, placements.
 
 Geometry of one GPU: its memory is a row of slices numbered from 0. A MIG profile takes `size` neighbouring slices and
-may start only at `starts`; two instances never share a slice. The figures are NVIDIA's own:
+may start only at `starts`; two instances never share a slice. The figures are NVIDIA's own, read for driver branch 580:
 
-- profiles, instances per GPU: *MIG User Guide*, "Supported MIG Profiles"
+- which models have MIG, their memory and compute capability: *MIG User Guide*, "Supported GPUs"; compute capability of
+  the others: NVIDIA's list of CUDA GPUs (developer.nvidia.com/cuda-gpus);
+- profiles, instances per GPU: the same guide, "Supported MIG Profiles", one table per model
   (docs.nvidia.com/datacenter/tesla/mig-user-guide/supported-mig-profiles.html);
-- starts and sizes: the same guide, "Getting Started with MIG", output of ``nvidia-smi mig -lgipp``; the A30's in the
-  figure of "Supported MIG Profiles" (four memory slices instead of eight);
-- profile names of the GH200 with 144 GB: NVIDIA/mig-parted, ``deployments/systemd/config-default.yaml``;
-- product names: what NVML reports, with GPU Feature Discovery's dashes for spaces (NVIDIA/k8s-device-plugin,
-  ``docs/gpu-feature-discovery``); PCI device names in NVIDIA/mig-parted's comments;
+- starts and sizes: the same guide, "Creating GPU Instances", output of ``nvidia-smi mig -lgipp``; the A30's in the
+  figure of "Supported MIG Profiles" (four memory slices instead of eight). The guide prints one output for all models
+  of eight slices; H100 NVL's own is the same. For B200 it has the table of profiles and the same figure, no output;
+- profiles of the GH200 with 144 GB, which the guide lacks: NVIDIA/mig-parted v0.15.0,
+  ``deployments/systemd/config-default.yaml``; it confirms those of every other model, by PCI device;
+- names: what NVML reports (``nvidia-smi --query-gpu=name``, DCGM's label ``modelName``);
 - memory: the product's data sheet, decimal gigabytes.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -23,7 +27,17 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["MODELS", "Architecture", "GpuModel", "GpuModelName", "HostGpus", "MigProfile"]
+__all__ = [
+    "MODELS",
+    "MPS_CLIENTS",
+    "Architecture",
+    "ComputeCapability",
+    "GpuModel",
+    "GpuModelName",
+    "HostGpus",
+    "MigProfile",
+    "known_gpus",
+]
 
 
 class GpuModelName(StrEnum):
@@ -31,6 +45,8 @@ class GpuModelName(StrEnum):
 
     V100_16 = "V100-16GB"
     V100_32 = "V100-32GB"
+    V100_16_SXM2 = "V100-16GB-SXM2"
+    V100_32_SXM2 = "V100-32GB-SXM2"
     T4 = "T4"
     A10 = "A10"
     A30 = "A30"
@@ -74,6 +90,32 @@ class Architecture(StrEnum):
         return self not in {Architecture.GRACE_HOPPER, Architecture.BLACKWELL}
 
 
+@dataclass(frozen=True, order=True, slots=True)
+class ComputeCapability:
+    """NVIDIA's version of what a GPU can do; later ones are greater."""
+
+    major: int
+    minor: int
+
+    @property
+    def family(self) -> str:
+        """Value of the node label ``nvidia.com/gpu.family`` (NVIDIA/k8s-device-plugin, ``internal/lm/resource.go``)."""
+        if self.major == 8:  # noqa: PLR2004 - the one major version of two families
+            return "ada-lovelace" if self.minor >= 9 else "ampere"  # noqa: PLR2004 - Ada is 8.9
+        if self.major == 7:  # noqa: PLR2004 - the other one
+            return "turing" if self.minor >= 5 else "volta"  # noqa: PLR2004 - Turing is 7.5
+        return {9: "hopper", 10: "blackwell", 12: "blackwell"}.get(self.major, "undefined")
+
+
+MPS_CLIENTS = 48
+"""Containers that may share one GPU by MPS (k8s-device-plugin v0.20.0, ``cmd/mps-control-daemon/mps/device.go``)."""
+MPS_CLIENTS_BEFORE_TURING = 16
+"""The same file's bound below compute capability 7.5. It means GPUs before Volta, and catches Volta (7.0) as well."""
+TURING = ComputeCapability(7, 5)
+VOLTA = ComputeCapability(7, 0)
+"""From here on MPS clients have address spaces of their own (*CUDA Multi-Process Service*, "Volta MPS")."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MigProfile:
     """One way to cut an instance out of a GPU."""
@@ -108,14 +150,35 @@ class GpuModel:
 
     name: GpuModelName
     architecture: Architecture
+    compute_capability: ComputeCapability
     memory_gigabytes: int
     """Memory of the whole GPU in GB, as its data sheet says."""
-    product: str
-    """Value of the node label ``nvidia.com/gpu.product``."""
+    nvml_name: str
+    """Name the driver reports, and DCGM in its label ``modelName``."""
     memory_slices: int = 0
     """Slices of the geometry; 0 where there is no MIG."""
     profiles: tuple[MigProfile, ...] = ()
     """MIG profiles, smallest first; none where the model has no MIG."""
+
+    @property
+    def product(self) -> str:
+        """Value of the node label ``nvidia.com/gpu.product``.
+
+        Rule of NVIDIA/k8s-device-plugin, ``internal/lm/resource.go``, ``sanitise``.
+        """
+        return "-".join(re.sub(r"[^A-Za-z0-9\-_. ]", "", self.nvml_name).split())
+
+    @property
+    def compute_slices(self) -> int:
+        """Compute slices of the whole GPU; 1 where there is no MIG."""
+        return max((profile.compute_slices for profile in self.profiles), default=1)
+
+    @property
+    def most_mps_clients(self) -> int:
+        """Containers that may share it by MPS; 0 where MPS does not keep them apart."""
+        if self.compute_capability < VOLTA:
+            return 0
+        return MPS_CLIENTS if self.compute_capability >= TURING else MPS_CLIENTS_BEFORE_TURING
 
     @property
     def can_mig(self) -> bool:
@@ -177,21 +240,24 @@ _A30_PROFILES = (
 
 def _model(
     name: GpuModelName,
-    architecture: Architecture,
+    generation: tuple[Architecture, ComputeCapability],
     memory_gigabytes: int,
-    product: str,
+    nvml_name: str,
     profiles: tuple[MigProfile, ...] = (),
 ) -> GpuModel:
     return GpuModel(
         name=name,
-        architecture=architecture,
+        architecture=generation[0],
+        compute_capability=generation[1],
         memory_gigabytes=memory_gigabytes,
-        product=product,
+        nvml_name=nvml_name,
         memory_slices=max((start + profile.size for profile in profiles for start in profile.starts), default=0),
         profiles=profiles,
     )
 
 
+# Sizes: MIG User Guide, "Supported MIG Profiles", tables of A100, H100, H200 and B200; "H100 94GB" and "H100 96GB
+# product (H100 on GH200)" have tables of their own there. GH200 144 GB: mig-parted (see above).
 _A100_40 = _eight_slices(5, 10, 20, 40)
 _A100_80 = _eight_slices(10, 20, 40, 80)
 _H100_94 = _eight_slices(12, 24, 47, 94)
@@ -200,29 +266,50 @@ _GH200_144 = _eight_slices(18, 36, 72, 144)
 _H200 = _eight_slices(18, 35, 71, 141)
 _B200 = _eight_slices(23, 45, 90, 180)
 
+_VOLTA = (Architecture.VOLTA, ComputeCapability(7, 0))
+_TURING = (Architecture.TURING, ComputeCapability(7, 5))
+_AMPERE = (Architecture.AMPERE, ComputeCapability(8, 0))
+_AMPERE_86 = (Architecture.AMPERE, ComputeCapability(8, 6))
+_ADA = (Architecture.ADA, ComputeCapability(8, 9))
+_HOPPER = (Architecture.HOPPER, ComputeCapability(9, 0))
+_BLACKWELL = (Architecture.BLACKWELL, ComputeCapability(10, 0))
+_GRACE_HOPPER = (Architecture.GRACE_HOPPER, ComputeCapability(9, 0))
+
 _TABLE = (
-    _model(GpuModelName.V100_16, Architecture.VOLTA, 16, "Tesla-V100-PCIE-16GB"),
-    _model(GpuModelName.V100_32, Architecture.VOLTA, 32, "Tesla-V100-PCIE-32GB"),
-    _model(GpuModelName.T4, Architecture.TURING, 16, "Tesla-T4"),
-    _model(GpuModelName.A10, Architecture.AMPERE, 24, "NVIDIA-A10"),
-    _model(GpuModelName.A30, Architecture.AMPERE, 24, "NVIDIA-A30", _A30_PROFILES),
-    _model(GpuModelName.A40, Architecture.AMPERE, 48, "NVIDIA-A40"),
-    _model(GpuModelName.L4, Architecture.ADA, 24, "NVIDIA-L4"),
-    _model(GpuModelName.L40S, Architecture.ADA, 48, "NVIDIA-L40S"),
-    _model(GpuModelName.RTX_6000_ADA, Architecture.ADA, 48, "NVIDIA-RTX-6000-Ada-Generation"),
-    _model(GpuModelName.A100_40_PCIE, Architecture.AMPERE, 40, "NVIDIA-A100-PCIE-40GB", _A100_40),
-    _model(GpuModelName.A100_40_SXM, Architecture.AMPERE, 40, "NVIDIA-A100-SXM4-40GB", _A100_40),
-    _model(GpuModelName.A100_80_PCIE, Architecture.AMPERE, 80, "NVIDIA-A100-80GB-PCIe", _A100_80),
-    _model(GpuModelName.A100_80_SXM, Architecture.AMPERE, 80, "NVIDIA-A100-SXM4-80GB", _A100_80),
-    _model(GpuModelName.H100_PCIE, Architecture.HOPPER, 80, "NVIDIA-H100-PCIe", _A100_80),
-    _model(GpuModelName.H100_SXM, Architecture.HOPPER, 80, "NVIDIA-H100-80GB-HBM3", _A100_80),
-    _model(GpuModelName.H100_NVL, Architecture.HOPPER, 94, "NVIDIA-H100-NVL", _H100_94),
-    _model(GpuModelName.H200_SXM, Architecture.HOPPER, 141, "NVIDIA-H200", _H200),
-    _model(GpuModelName.H200_NVL, Architecture.HOPPER, 141, "NVIDIA-H200-NVL", _H200),
-    _model(GpuModelName.B200, Architecture.BLACKWELL, 180, "NVIDIA-B200", _B200),
-    _model(GpuModelName.GH200_96, Architecture.GRACE_HOPPER, 96, "NVIDIA-GH200-480GB", _GH200_96),
-    _model(GpuModelName.GH200_144, Architecture.GRACE_HOPPER, 144, "NVIDIA-GH200-144G-HBM3e", _GH200_144),
+    _model(GpuModelName.V100_16, _VOLTA, 16, "Tesla V100-PCIE-16GB"),
+    _model(GpuModelName.V100_32, _VOLTA, 32, "Tesla V100-PCIE-32GB"),
+    _model(GpuModelName.V100_16_SXM2, _VOLTA, 16, "Tesla V100-SXM2-16GB"),
+    _model(GpuModelName.V100_32_SXM2, _VOLTA, 32, "Tesla V100-SXM2-32GB"),
+    _model(GpuModelName.T4, _TURING, 16, "Tesla T4"),
+    _model(GpuModelName.A10, _AMPERE_86, 24, "NVIDIA A10"),
+    _model(GpuModelName.A30, _AMPERE, 24, "NVIDIA A30", _A30_PROFILES),
+    _model(GpuModelName.A40, _AMPERE_86, 48, "NVIDIA A40"),
+    _model(GpuModelName.L4, _ADA, 24, "NVIDIA L4"),
+    _model(GpuModelName.L40S, _ADA, 48, "NVIDIA L40S"),
+    _model(GpuModelName.RTX_6000_ADA, _ADA, 48, "NVIDIA RTX 6000 Ada Generation"),
+    _model(GpuModelName.A100_40_PCIE, _AMPERE, 40, "NVIDIA A100-PCIE-40GB", _A100_40),
+    _model(GpuModelName.A100_40_SXM, _AMPERE, 40, "NVIDIA A100-SXM4-40GB", _A100_40),
+    _model(GpuModelName.A100_80_PCIE, _AMPERE, 80, "NVIDIA A100 80GB PCIe", _A100_80),
+    _model(GpuModelName.A100_80_SXM, _AMPERE, 80, "NVIDIA A100-SXM4-80GB", _A100_80),
+    _model(GpuModelName.H100_PCIE, _HOPPER, 80, "NVIDIA H100 PCIe", _A100_80),
+    _model(GpuModelName.H100_SXM, _HOPPER, 80, "NVIDIA H100 80GB HBM3", _A100_80),
+    _model(GpuModelName.H100_NVL, _HOPPER, 94, "NVIDIA H100 NVL", _H100_94),
+    _model(GpuModelName.H200_SXM, _HOPPER, 141, "NVIDIA H200", _H200),
+    _model(GpuModelName.H200_NVL, _HOPPER, 141, "NVIDIA H200 NVL", _H200),
+    _model(GpuModelName.B200, _BLACKWELL, 180, "NVIDIA B200", _B200),
+    _model(GpuModelName.GH200_96, _GRACE_HOPPER, 96, "NVIDIA GH200 480GB", _GH200_96),
+    _model(GpuModelName.GH200_144, _GRACE_HOPPER, 144, "NVIDIA GH200 144G HBM3e", _GH200_144),
 )
 
 MODELS: Mapping[GpuModelName, GpuModel] = MappingProxyType({model.name: model for model in _TABLE})
 """Every known model, by the name the stack file uses."""
+
+
+def known_gpus(gpus: HostGpus | None) -> tuple[GpuModel, int] | None:
+    """Return model and number of a host's GPUs, or None where it has none or their model is unknown."""
+    if gpus is None or gpus.model not in _NAMES:
+        return None
+    return MODELS[GpuModelName(gpus.model)], gpus.count
+
+
+_NAMES = frozenset(str(name) for name in GpuModelName)

@@ -11,10 +11,11 @@ section they found nothing wrong with. Signatures for the caller::
 
 ``hosts`` maps every host's name to its GPUs (anything with ``model`` and ``count``) or None.
 
-The operator's device plugin and MIG manager each read one ConfigMap and, per node, a label that names the entry to
-use. Neither watches its ConfigMap's content, so its name carries a digest of the content: another content is another
-name in the operator's policy, and the DaemonSet is rolled. An entry for a MIG layout carries a digest of its own, so
-that a re-cut is always a changed label, which is what the MIG manager acts on.
+The operator's device plugin and MIG manager each read one ConfigMap of a fixed name and, per node, a label that names
+the entry to use. Every entry's name carries a digest of its content (only the two defaults, `UNCUT` and `EXCLUSIVE`,
+have fixed names and fixed contents), so that a change of a group is always a changed label, which is what both act on.
+The ConfigMaps themselves are written by `components.gpu.reslice`: while a node is changed they hold its former entry
+too, and only the cluster knows which that is.
 """
 
 from __future__ import annotations
@@ -29,18 +30,10 @@ from components.namespaces.plan import NamespacePlan, PodSecurity, scoped
 from components.network.flows import api_server, dns, internet
 
 from .checks import check, check_models
-from .config import DriverSource, GpuConfig, GpuGroupConfig, MigSlicing, TimeSlicing
-from .slices import (
-    PRODUCT_LABEL,
-    SHARED_SUFFIX,
-    WHOLE,
-    Slice,
-    group_model,
-    node_slices,
-    offered_slices,
-    resource_name,
-    simulated_capacity,
-)
+from .config import MigSlicing, MigStrategy, MpsSlicing, TimeSlicing
+from .discovery import simulated_labels
+from .operator_values import EXCLUSIVE, MIG_LAYOUTS, SHARING, UNCUT, chart_values
+from .slices import WHOLE, Slice, group_model, offered_slices, resource_name, simulated_capacity
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,10 +41,18 @@ if TYPE_CHECKING:
     from components.model import Value
     from components.network.facts import NetworkFacts
 
-    from .models import GpuModel, HostGpus
+    from .config import GpuConfig, Slicing
+    from .models import HostGpus
 
 __all__ = [
+    "EXCLUSIVE",
+    "MIG_CONFIG_LABEL",
+    "MIG_LAYOUTS",
+    "PLUGIN_CONFIG_LABEL",
+    "SHARING",
+    "UNCUT",
     "GpuPlan",
+    "NodeSlicingPlan",
     "Slice",
     "check",
     "check_models",
@@ -70,34 +71,32 @@ DRIVER_PODS = {"app.kubernetes.io/component": "nvidia-driver"}
 """Label of the driver's pods (gpu-operator, ``assets/state-driver/0500_daemonset.yaml``)."""
 PACKAGE_PORTS = (80, 443)
 """Where distributions' mirrors answer: HTTP and HTTPS (IANA)."""
-UNCUT = "all-disabled"
-"""Entry for GPUs in one piece; the operator's own default, and the only one its ClusterPolicy accepts as default."""
-EXCLUSIVE = "exclusive"
-"""Entry of the device plugin for slices that are not shared; nodes without a label get it."""
-SESSION_SELECTOR = "app.kubernetes.io/component=singleuser-server"
-"""Label selector of people's sessions (KubeSpawner's ``component_label``): a driver upgrade waits until they ended."""
 _DIGEST_LENGTH = 8
 """Hexadecimal digits of a content's digest in a name: one in 4 billion for two contents to meet."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConfigMapPlan:
-    """One ConfigMap whose name follows from its content."""
+class NodeSlicingPlan:
+    """What one node is told, and what it must offer afterwards."""
 
-    name: str
-    data: Mapping[str, str]
+    group: str
+    """The group its GPUs belong to."""
+    labels: Mapping[str, str]
+    """Labels to declare; they are what cuts and shares its GPUs."""
+    allocatable: Mapping[str, int]
+    """Every resource of the prefix ``nvidia.com/`` it must offer once it is cut; all others of it are 0 or absent."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GpuPlan:
-    """Everything the component creates."""
+    """Everything the operator is told."""
 
-    mig_layouts: ConfigMapPlan
-    """Configuration of the MIG manager: one entry per MIG group, and `UNCUT`."""
-    sharing: ConfigMapPlan
-    """Configuration of the device plugin: `EXCLUSIVE`, and one entry per time-sliced group."""
-    node_labels: Mapping[str, Mapping[str, str]]
-    """Labels to declare by node; they are what cuts and shares its GPUs."""
+    mig_layouts: Mapping[str, Value]
+    """Entries of the MIG manager's configuration (``mig-configs``) by name: `UNCUT`, and those of the MIG groups."""
+    sharing: Mapping[str, str]
+    """The device plugin's configuration files by entry: `EXCLUSIVE`, and those of the groups that need another."""
+    nodes: Mapping[str, NodeSlicingPlan]
+    """What each GPU node is told, by host name, which is its node's name."""
     values: Mapping[str, Value]
     """Values of the operator's chart."""
 
@@ -110,14 +109,17 @@ def plan(config: GpuConfig, hosts: Mapping[str, HostGpus | None]) -> GpuPlan:
     UnknownHostError
         If a group names a host without known GPUs.
     """
-    mig_layouts = _config_map("mig-layouts", {"config.yaml": _document(_mig_configs(config))})
-    sharing = _config_map("gpu-sharing", _plugin_configs(config))
-    return GpuPlan(
-        mig_layouts=mig_layouts,
-        sharing=sharing,
-        node_labels=_node_labels(config, hosts),
-        values=_values(config, mig_layouts=mig_layouts.name, sharing=sharing.name),
-    )
+    layouts, sharing, nodes = {UNCUT: _UNCUT_DEVICES}, {EXCLUSIVE: _EXCLUSIVE_FILE}, dict[str, NodeSlicingPlan]()
+    capacity = simulated_capacity(config, hosts)
+    for name, group in sorted(config.groups.items()):
+        layout, devices = _layout(name, group.slicing)
+        shared, file = _sharing(name, group.slicing)
+        layouts[layout], sharing[shared] = devices, file
+        for host_name in group.hosts:
+            model, _ = group_model(name, host_name, hosts)
+            labels = {PLUGIN_CONFIG_LABEL: shared} | ({MIG_CONFIG_LABEL: layout} if model.can_mig else {})
+            nodes[host_name] = NodeSlicingPlan(group=name, labels=labels, allocatable=capacity[host_name])
+    return GpuPlan(mig_layouts=layouts, sharing=sharing, nodes=dict(sorted(nodes.items())), values=chart_values(config))
 
 
 def namespace_plan(stack: str, network: NetworkFacts | None = None) -> NamespacePlan:
@@ -146,46 +148,12 @@ def namespace_plan(stack: str, network: NetworkFacts | None = None) -> Namespace
     )
 
 
-def simulated_labels(config: GpuConfig, hosts: Mapping[str, HostGpus | None]) -> Mapping[str, Mapping[str, str]]:
-    """Return the labels GPU Feature Discovery would set on each GPU node once cut, by host name.
-
-    Memory is the data sheet's, in MiB; a real driver reports a little less.
-
-    Raises
-    ------
-    UnknownHostError
-        If a group names a host without known GPUs.
-    """
-    return {
-        host_name: _discovered(*group_model(name, host_name, hosts), group)
-        for name, group in config.groups.items()
-        for host_name in group.hosts
-    }
-
-
-def _discovered(model: GpuModel, count: int, group: GpuGroupConfig) -> Mapping[str, str]:
-    replicas = group.slicing.replicas if isinstance(group.slicing, TimeSlicing) else 1
-    labels = {
-        "nvidia.com/gpu.present": "true",
-        PRODUCT_LABEL: model.product,
-        "nvidia.com/gpu.count": str(count),
-        "nvidia.com/gpu.replicas": str(replicas),
-        "nvidia.com/gpu.memory": str(model.memory_gigabytes * 1024),
-        "nvidia.com/gpu.family": model.architecture.lower().split()[0],
-        "nvidia.com/mig.capable": str(model.can_mig).lower(),
-        "nvidia.com/mig.strategy": "mixed",
-    }
-    for name, offered in node_slices(group, count).items():
-        if not name.startswith(WHOLE):
-            profile = model.profile(name)
-            labels[f"{resource_name(name)}.count"] = str(offered)
-            labels[f"{resource_name(name)}.memory"] = str(profile.memory_gigabytes * 1024 if profile else 0)
-    return labels
-
-
-def _layout_entry(group_name: str, slicing: MigSlicing) -> str:
-    """Return the name of a group's layout: another layout is another name."""
-    return f"{group_name}-{_digest(_document(_mig_devices(slicing)))}"
+def _layout(group_name: str, slicing: Slicing) -> tuple[str, Value]:
+    """Return name and content of a group's entry of the MIG manager's configuration: another layout is another name."""
+    if not isinstance(slicing, MigSlicing):
+        return UNCUT, _UNCUT_DEVICES
+    devices = _mig_devices(slicing)
+    return f"{group_name}-{_digest(_document(devices))}", devices
 
 
 def _mig_devices(slicing: MigSlicing) -> Sequence[Value]:
@@ -201,92 +169,33 @@ def _device_entry(devices: str | list[int], layout: Mapping[str, int]) -> Value:
     return {"devices": devices, "mig-enabled": True, "mig-devices": dict(sorted(layout.items()))}
 
 
-def _mig_configs(config: GpuConfig) -> Value:
-    entries: dict[str, Value] = {UNCUT: [{"devices": "all", "mig-enabled": False}]}
-    for name, group in sorted(config.groups.items()):
-        if isinstance(group.slicing, MigSlicing):
-            entries[_layout_entry(name, group.slicing)] = _mig_devices(group.slicing)
-    return {"version": "v1", "mig-configs": entries}
+def _sharing(group_name: str, slicing: Slicing) -> tuple[str, str]:
+    """Return name and text of a group's file of the device plugin: what is shared, how MIG instances are named.
+
+    Whoever shares a GPU or an instance asks for it by a name of its own (`components.gpu.slices`), one at a time.
+    """
+    content = _plugin_file(slicing)
+    if content == _EXCLUSIVE_FILE:
+        return EXCLUSIVE, content
+    return f"{group_name}-{_digest(content)}", content
 
 
-def _plugin_configs(config: GpuConfig) -> Mapping[str, str]:
-    """Return the device plugin's entries; whoever shares a GPU asks for it by a name of its own, one at a time."""
-    entries = {EXCLUSIVE: _document({"version": "v1"})}
-    for name, group in sorted(config.groups.items()):
-        if isinstance(group.slicing, TimeSlicing):
-            shared: Value = {
-                "renameByDefault": True,
-                "failRequestsGreaterThanOne": True,
-                "resources": [{"name": resource_name(WHOLE), "replicas": group.slicing.replicas}],
-            }
-            entries[_sharing_entry(name)] = _document({"version": "v1", "sharing": {"timeSlicing": shared}})
-    return entries
-
-
-def _sharing_entry(group_name: str) -> str:
-    """Return the name of a group's sharing; no group's own name, so that none can be called `EXCLUSIVE`."""
-    return f"{group_name}{SHARED_SUFFIX}"
-
-
-def _node_labels(config: GpuConfig, hosts: Mapping[str, HostGpus | None]) -> Mapping[str, Mapping[str, str]]:
-    labels: dict[str, dict[str, str]] = {}
-    for name, group in config.groups.items():
-        shared = isinstance(group.slicing, TimeSlicing)
-        for host_name in group.hosts:
-            model, _ = group_model(name, host_name, hosts)
-            labels[host_name] = {PLUGIN_CONFIG_LABEL: _sharing_entry(name) if shared else EXCLUSIVE}
-            if isinstance(group.slicing, MigSlicing):
-                labels[host_name][MIG_CONFIG_LABEL] = _layout_entry(name, group.slicing)
-            elif model.can_mig:
-                labels[host_name][MIG_CONFIG_LABEL] = UNCUT
-    return dict(sorted(labels.items()))
-
-
-def _values(config: GpuConfig, *, mig_layouts: str, sharing: str) -> Mapping[str, Value]:
-    """Return the chart's values: only what differs from its defaults, or must not change when they do."""
-    anywhere: Value = [{"operator": "Exists"}]
-    return {
-        "nfd": {"enabled": True},
-        # Operands follow the GPUs onto whatever node has them; which pods a taint keeps off is no matter of theirs.
-        "daemonsets": {"tolerations": anywhere},
-        "node-feature-discovery": {"worker": {"tolerations": anywhere}},
-        # The namespace's Pod Security label is ours (namespace_plan).
-        "psa": {"enabled": False},
-        "driver": _driver_values(config),
-        "toolkit": {"enabled": True},
-        # `mixed` gives every MIG profile a resource of its own; `single` allows one profile per node only.
-        "mig": {"strategy": "mixed"},
-        "migManager": {"enabled": True, "config": {"create": False, "name": mig_layouts, "default": UNCUT}},
-        "devicePlugin": {"enabled": True, "config": {"create": False, "name": sharing, "default": EXCLUSIVE}},
-        "gfd": {"enabled": True},
-        # On by default since 25.10.1, and the release fails where nobody installed Prometheus' custom resources.
-        "dcgmExporter": {"enabled": True, "serviceMonitor": {"enabled": False}},
-        # On by default since 25.10.1: confidential computing, which no lab here has.
-        "ccManager": {"enabled": False},
-        "sandboxWorkloads": {"enabled": False},
-        # Deleting the definitions would delete the ClusterPolicy with everything it runs.
-        "operator": {"upgradeCRD": True, "cleanupCRD": False},
-    }
-
-
-def _driver_values(config: GpuConfig) -> Value:
-    if config.driver.source is DriverSource.HOST:
-        return {"enabled": False}
-    return {
-        "enabled": True,
-        "kernelModuleType": str(config.driver.kernel_module),
-        "upgradePolicy": {
-            "autoUpgrade": True,
-            "maxParallelUpgrades": 1,
-            # No bound: a driver is exchanged under nobody's session, however long it runs.
-            "waitForCompletion": {"podSelector": SESSION_SELECTOR, "timeoutSeconds": 0},
-            "drain": {"enable": False},
-        },
-    }
-
-
-def _config_map(base: str, data: Mapping[str, str]) -> ConfigMapPlan:
-    return ConfigMapPlan(name=f"{base}-{_digest(_document(dict(data)))}", data=data)
+def _plugin_file(slicing: Slicing) -> str:
+    strategy = slicing.strategy if isinstance(slicing, MigSlicing) else MigStrategy.MIXED
+    replicas: Mapping[str, int] = {}
+    if isinstance(slicing, MigSlicing):
+        replicas = {resource_name(name, strategy): shares for name, shares in slicing.shared.items()}
+    elif isinstance(slicing, TimeSlicing | MpsSlicing):
+        replicas = {resource_name(WHOLE): slicing.replicas}
+    content: dict[str, Value] = {"version": "v1", "flags": {"migStrategy": str(strategy)}}
+    if replicas:
+        shared: Value = {
+            "renameByDefault": True,
+            "failRequestsGreaterThanOne": True,
+            "resources": [{"name": name, "replicas": shares} for name, shares in sorted(replicas.items())],
+        }
+        content["sharing"] = {"mps" if isinstance(slicing, MpsSlicing) else "timeSlicing": shared}
+    return _document(content)
 
 
 def _document(content: Value) -> str:
@@ -296,3 +205,7 @@ def _document(content: Value) -> str:
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST_LENGTH]
+
+
+_UNCUT_DEVICES: Value = [{"devices": "all", "mig-enabled": False}]
+_EXCLUSIVE_FILE = _document({"version": "v1", "flags": {"migStrategy": str(MigStrategy.MIXED)}})

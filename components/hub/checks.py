@@ -174,7 +174,7 @@ def _gpu(profile: ProfileConfig, slices: Sequence[Slice], path: Path) -> Iterato
         return
     named = [offered for offered in slices if offered.name == request.slice]
     matching = matching_slices(request, slices)
-    most = max((offered.most_on_one_node for offered in matching), default=0)
+    most = max((offered.most_in_one_pod for offered in matching), default=0)
     if not named:
         names = list(dict.fromkeys(offered.name for offered in slices))
         yield Problem(
@@ -189,17 +189,17 @@ def _gpu(profile: ProfileConfig, slices: Sequence[Slice], path: Path) -> Iterato
             what=f"no {request.model} offers {request.slice}",
             remedy=f"choose one of {models}" if models else "drop the model",
         )
-    elif request.count > most:
-        yield Problem(
-            path=(*path, "count"),
-            what=f"a server runs on one node, and none has {request.count} of {request.slice}",
-            remedy=f"ask for at most {most}",
-        )
     elif request.count > 1 and any(offered.is_shared for offered in matching):
         yield Problem(
             path=(*path, "count"),
             what="several shares of a GPU give no more of it than one",
             remedy="ask for 1",
+        )
+    elif request.count > most:
+        yield Problem(
+            path=(*path, "count"),
+            what=f"a server runs on one node, and none has {request.count} of {request.slice}",
+            remedy=f"ask for at most {most}",
         )
 
 

@@ -12,9 +12,10 @@ Pure. Signatures for the caller::
 that never changes and on every start anew, so that no renamed user, freed row of the database or restored hub leads to
 somebody else's home. The storage class keeps what is on it when the claim goes, and nothing here deletes claims.
 
-**Resources.** Under the lax policy a server has a small guarantee and no limit: it may use its whole node, and since
-all guarantees are small, the kernel's choice under memory pressure is the largest job (``oom_score_adj`` of Burstable
-pods falls with the request).
+**Resources.** Under the lax policy a server has a guarantee and no limit: it may use its whole node. When memory runs
+out, the server that is furthest beyond its guarantee dies: ``oom_score_adj`` of Burstable pods falls with the request
+(kubelet, ``qos/policy.go``), and the kubelet evicts by use beyond the request (``eviction/helpers.go``). That is the
+largest where guarantees are alike. Under the strict policy a server beyond its limit dies alone.
 """
 
 from __future__ import annotations

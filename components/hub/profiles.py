@@ -5,6 +5,8 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING
 
+from components.gpu.slices import allowed_node_labels
+
 from .errors import UnofferedSliceError
 
 if TYPE_CHECKING:
@@ -134,8 +136,11 @@ def _gpu(slug: str, request: GpuRequest, slices: Sequence[Slice]) -> Mapping[str
     override: dict[str, Value] = {
         # Kubernetes takes an extended resource's request from its limit; the two may not differ.
         "extra_resource_limits": {offered.resource: request.count},
+        "extra_labels": dict(offered.pod_labels),
         "tolerations": [*CHART_TOLERATIONS, offered.toleration],
     }
-    if request.model is not None and offered.node_selector:
-        override["node_selector"] = dict(offered.node_selector)
+    # The resource alone does not say which slice it is: a GPU shared by turns and one shared by MPS have the same.
+    if allowed := allowed_node_labels(matching):
+        terms = [{"key": label, "operator": "In", "values": list(values)} for label, values in allowed.items()]
+        override["node_affinity_required"] = [{"matchExpressions": terms}]
     return override

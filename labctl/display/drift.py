@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from rich.text import Text
 from rich.tree import Tree
 
+from components.gpu.driver_facts import describe_gpus
 from labctl.drift.findings import HostState, Standing, StepState
 
 if TYPE_CHECKING:
@@ -52,6 +53,9 @@ def _grow(tree: Tree, found: HostFinding) -> None:
     label.append(f"  {found.address}", style="dim")
     label.append(f"  {_headline(found)}", style="default")
     branch = tree.add(label)
+    if found.facts is not None and found.facts.gpus is not None:
+        for line in describe_gpus(found.facts.gpus):
+            branch.add(Text(line, style="dim"))
     for step in found.steps:
         if step.state is not StepState.CONVERGED and (_was_asked(found) or found.reason is None):
             _add_step(branch, step)

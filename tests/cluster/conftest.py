@@ -16,13 +16,17 @@ from lab_facts import Undisturbed, objects_of_ours, state_of
 from labctl.control_plane import ControlPlane, SimulatedNode, obtain_tool
 from labctl.control_plane.pins import CONTROL_PLANE_TOOLS
 
+TEST_SECONDS = 1500
+"""For one test and what it begins with: a lab is brought up in it, on a machine that is busy."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test of this folder as one that needs the embedded control plane."""
+    """Mark every test of this folder as one that needs the embedded control plane, and give it its time."""
     here = Path(__file__).parent
     for item in items:
         if item.path.is_relative_to(here):
             item.add_marker(pytest.mark.cluster)
+            item.add_marker(pytest.mark.timeout(TEST_SECONDS))
 
 
 @pytest.fixture(scope="session")

@@ -214,7 +214,7 @@ def test_a_notebook_that_asks_for_a_slice_is_bound_to_a_node_that_has_one(
     deployed: Deployed, pods: str, resource: str, nodes: set[str]
 ) -> None:
     deployed.api.post(pods, notebook("sliced", {resource: "1"}))
-    eventually(lambda: deployed.api.get(f"{pods}/sliced")["spec"].get("nodeName"), 60)
+    eventually(lambda: deployed.api.get(f"{pods}/sliced")["spec"].get("nodeName"))
     assert deployed.api.get(f"{pods}/sliced")["spec"]["nodeName"] in nodes
 
 
@@ -224,7 +224,7 @@ def test_a_notebook_that_asks_for_a_slice_nobody_has_stays_pending_and_says_why(
     def conditions() -> list[Object]:
         return deployed.api.get(f"{pods}/hopeless")["status"].get("conditions", [])
 
-    eventually(lambda: [item for item in conditions() if item["type"] == "PodScheduled"], 60)
+    eventually(lambda: [item for item in conditions() if item["type"] == "PodScheduled"])
     (scheduled,) = [item for item in conditions() if item["type"] == "PodScheduled"]
     assert scheduled["status"] == "False"
     assert "Insufficient nvidia.com/mig-7g.80gb" in scheduled["message"]
@@ -242,7 +242,7 @@ def test_no_more_slices_are_given_out_than_there_are(deployed: Deployed, pods: s
         found = [deployed.api.get(f"{pods}/{name}") for name in names]
         return [bool(pod["spec"].get("nodeName")) for pod in found if pod["status"].get("conditions")]
 
-    eventually(lambda: len(decided()) == len(names) and sum(decided()) >= 2, 60)
+    eventually(lambda: len(decided()) == len(names) and sum(decided()) >= 2)
     assert sum(decided()) == 2, "the layout makes two of them"
 
 
@@ -392,51 +392,42 @@ def test_more_slices_in_the_stack_file_are_more_on_the_node(stack_file: LabCopy)
 
 
 POLICY = f"/apis/networking.k8s.io/v1/namespaces/{HUB}/networkpolicies/default-deny"
-CONFIGURATION = "/api/v1/namespaces/gpu-operator-dev/configmaps"
+BATCH = "/apis/scheduling.k8s.io/v1/priorityclasses/batch-dev"
 
 
-@pytest.fixture
-def layouts(deployed: Deployed) -> str:
-    """Return the path of the ConfigMap with the MIG layouts, whose name holds a digest of them."""
-    names = [item["metadata"]["name"] for item in deployed.api.get(CONFIGURATION)["items"]]
-    (path,) = [f"{CONFIGURATION}/{name}" for name in names if name.startswith("mig-layouts")]
-    return path
-
-
-def test_drift_is_shown_exactly_and_repaired(deployed: Deployed, layouts: str) -> None:
+def test_drift_is_shown_exactly_and_repaired(deployed: Deployed) -> None:
     lab, api = deployed.lab, deployed.api
-    objects, state, data = objects_of_ours(api), state_of(lab), api.get(layouts)["data"]
-    (name,) = data
+    objects, state, described = objects_of_ours(api), state_of(lab), api.get(BATCH)["description"]
     api.delete(POLICY)
-    api.merge(layouts, {"data": {name: None}})
+    api.merge(BATCH, {"description": None})
     lab.well("preview", "--expect-no-changes")
     steps = changing(lab.well("preview", "--refresh", "--json"))
     assert {(step["op"], urn_name(step["urn"])) for step in steps} == {
         ("create", "hub-namespace-default-deny"),
-        ("update", "gpu-mig-layouts"),
+        ("update", "priorities-batch"),
     }
     (edited,) = [step for step in steps if step["op"] == "update"]
-    assert list(edited["detailedDiff"]) == ["data"]
+    assert list(edited["detailedDiff"]) == ["description"]
     assert not api.exists(POLICY), "a preview repairs nothing"
     repaired = lab.well("up", "--yes", "--refresh")
     assert "+ 1 created, ~ 1 updated" in repaired.out
-    assert api.get(layouts)["data"] == data
+    assert api.get(BATCH)["description"] == described
     assert objects_of_ours(api) == objects
     assert state_of(lab) == state
     lab.well("preview", "--refresh", "--expect-no-changes")
 
 
-def test_a_field_that_somebody_else_holds_is_not_taken_from_them(deployed: Deployed, layouts: str) -> None:
+def test_a_field_that_somebody_else_holds_is_not_taken_from_them(deployed: Deployed) -> None:
     lab, api = deployed.lab, deployed.api
-    objects, data = objects_of_ours(api), api.get(layouts)["data"]
-    (name,) = data
-    body = {"apiVersion": "v1", "kind": "ConfigMap", "data": {name: "edited by hand"}}
-    api.apply(layouts, "somebody&force=true", body)
+    objects = objects_of_ours(api)
+    # A priority class cannot be applied without its value, so that its owner shares that field, too.
+    body = {"apiVersion": "scheduling.k8s.io/v1", "kind": "PriorityClass", "value": api.get(BATCH)["value"]}
+    api.apply(BATCH, "somebody&force=true", {**body, "description": "edited by hand"})
     refused = lab.run("up", "--yes", "--refresh")
     assert refused.code == 1
-    assert f".data.{name} is held by somebody" in refused.err
-    assert api.get(layouts)["data"] == {name: "edited by hand"}
-    api.apply(layouts, "somebody", {"apiVersion": "v1", "kind": "ConfigMap"})
+    assert ".description is held by somebody" in refused.err
+    assert api.get(BATCH)["description"] == "edited by hand"
+    api.apply(BATCH, "somebody", body)
     lab.well("up", "--yes", "--refresh")
     assert objects_of_ours(api) == objects
 

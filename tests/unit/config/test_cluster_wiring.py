@@ -154,4 +154,15 @@ def test_outputs_say_where_to_look(root: Path) -> None:
     }
     assert stack["hub"] == {"url": "https://hub.lab.example.org", "namespace": "hub-prod"}
     slices = cast("list[dict[str, object]]", stack["slices"])
-    assert {"name": "1g.10gb", "resource": "nvidia.com/mig-1g.10gb", "total": 16} in slices
+    assert {
+        "name": "1g.10gb",
+        "method": "mig",
+        "resource": "nvidia.com/mig-1g.10gb",
+        "quotaResource": "requests.nvidia.com/mig-1g.10gb",
+        "total": 16,
+        "sharers": 1,
+        "memoryGigabytes": 10,
+        "gpuFraction": "1/7",
+        "profile": "1g.10gb",
+        "dcgmModel": "NVIDIA A100 80GB PCIe",
+    } in slices

@@ -69,9 +69,8 @@ def test_a_lab_with_every_way_of_slicing_is_sound(mixed_lab: GpuConfig, mixed_ho
             mig({"1g.10gb": 1}),
             {"gpu1": Gpus("T4", 2)},
             (
-                "groups.cut.slicing.kind: gpu1 has T4, which cannot be cut by MIG; use kind whole "
-                "or timeSlicing for it, in a "
-                "group of its own"
+                "groups.cut.slicing.kind: gpu1 has T4, which cannot be cut by MIG; use kind whole, "
+                "timeSlicing or mps for it, in a group of its own"
             ),
         ),
         (
@@ -85,7 +84,7 @@ def test_a_lab_with_every_way_of_slicing_is_sound(mixed_lab: GpuConfig, mixed_ho
             (
                 "groups.v100.hosts[0]: the operator's driver no longer drives V100-32GB (Volta "
                 "ended with driver branch 580); "
-                "set driver.source: host and install a driver of branch 580 there"
+                "set driver.version to one of branch 580, or driver.source: host and install such a driver there"
             ),
         ),
         (
@@ -110,13 +109,126 @@ def test_a_lab_with_every_way_of_slicing_is_sound(mixed_lab: GpuConfig, mixed_ho
             (
                 "use.slices[0].slice: 'nvidia.com/gpu' is not the name of a slice; write a MIG "
                 "profile such as 1g.10gb, or "
-                "whole, or either with .shared"
+                "whole, or either with .shared, or whole.mps"
             ),
         ),
     ],
 )
 def test_one_problem(section: object, hosts: dict[str, Gpus | None], expected: str) -> None:
     assert problems(section, hosts) == [expected]
+
+
+def cut(layout: object, **slicing: object) -> dict[str, object]:
+    """Return a group of the host of the same name."""
+    return {"kind": "mig", "layout": layout, **slicing}
+
+
+def groups(**slicings: object) -> dict[str, object]:
+    """Return a section with one group per slicing, each of the one host that is called as the group."""
+    return {"groups": {name: {"hosts": [name], "slicing": slicing} for name, slicing in slicings.items()}}
+
+
+@pytest.mark.parametrize(
+    ("slicings", "models", "expected"),
+    [
+        (
+            {"a": cut([{"1g.10gb": 7}, {"2g.20gb": 3}], strategy="single")},
+            {"a": Gpus(A100, 2)},
+            (
+                "groups.a.slicing.strategy: single offers one profile, not 1g.10gb, 2g.20gb; "
+                "cut every GPU into one profile, or write strategy: mixed"
+            ),
+        ),
+        (
+            {"a": cut([{"1g.10gb": 7}, {}], strategy="single")},
+            {"a": Gpus(A100, 2)},
+            (
+                "groups.a.slicing.strategy: single leaves no GPU whole; "
+                "cut every GPU into one profile, or write strategy: mixed"
+            ),
+        ),
+        (
+            {"a": cut({"1g.10gb": 7}, shared={"1g.20gb": 4})},
+            {"a": Gpus(A100, 2)},
+            (
+                'groups.a.slicing.shared["1g.20gb"]: 1g.20gb is shared, but no GPU of the group is cut into it; '
+                "did you mean 1g.10gb?"
+            ),
+        ),
+        (
+            {"a": {"kind": "mps", "replicas": 17}},
+            {"a": Gpus("V100-32GB", 4)},
+            (
+                "groups.a.slicing.replicas: a has V100-32GB, which takes 16 MPS clients, not 17 "
+                "(the device plugin takes 48 from Turing on); write at most 16, in a group of its own"
+            ),
+        ),
+        (
+            {"a": cut({"1g.10gb": 7}), "b": cut({"1g.10gb": 7}, strategy="single")},
+            {"a": Gpus(A100, 1), "b": Gpus("H100-80GB-PCIe", 1)},
+            (
+                "groups.b.slicing.strategy: 1g.10gb would be the resource nvidia.com/gpu, and nvidia.com/mig-1g.10gb "
+                "in group a; write the same strategy in both, or another layout than a's"
+            ),
+        ),
+        (
+            {"a": {"kind": "timeSlicing", "replicas": 4}, "b": {"kind": "timeSlicing", "replicas": 8}},
+            {"a": Gpus("T4", 1), "b": Gpus("T4", 1)},
+            (
+                "groups.b.slicing: whole.shared on T4 would have 8 sharers, and 4 in group a; "
+                "write the same number in both: nobody could tell which of them to ask for"
+            ),
+        ),
+        (
+            {"a": cut({"1g.10gb": 7}, shared={"1g.10gb": 2}), "b": cut({"1g.10gb": 7}, shared={"1g.10gb": 3})},
+            {"a": Gpus(A100, 1), "b": Gpus(A100, 1)},
+            (
+                "groups.b.slicing: 1g.10gb.shared on A100-80GB-PCIe would have 3 sharers, and 2 in group a; "
+                "write the same number in both: nobody could tell which of them to ask for"
+            ),
+        ),
+    ],
+)
+def test_one_problem_of_sharing(slicings: dict[str, object], models: dict[str, Gpus | None], expected: str) -> None:
+    assert problems({"driver": {"source": "host"}, **groups(**slicings)}, models) == [expected]
+
+
+@pytest.mark.parametrize(
+    ("slicings", "models"),
+    [
+        # Their resource is the same, their nodes' labels are not.
+        ({"a": {"kind": "timeSlicing", "replicas": 4}, "b": {"kind": "mps", "replicas": 8}}, ("T4", "T4")),
+        ({"a": {"kind": "timeSlicing", "replicas": 4}, "b": {"kind": "timeSlicing", "replicas": 8}}, ("T4", "L4")),
+        ({"a": {"kind": "whole"}, "b": cut({"1g.10gb": 7}, strategy="single")}, (A100, A100)),
+        ({"a": cut({"1g.10gb": 7}), "b": cut({"1g.10gb": 7}, shared={"1g.10gb": 4})}, (A100, A100)),
+        ({"a": cut([{"1g.10gb": 7}, {"1g.10gb": 3}], strategy="single"), "b": {"kind": "whole"}}, (A100, "T4")),
+        ({"a": {"kind": "mps", "replicas": 16}, "b": {"kind": "mps", "replicas": 48}}, ("V100-32GB", "T4")),
+    ],
+)
+def test_slices_that_people_can_tell_apart(slicings: dict[str, object], models: tuple[str, str]) -> None:
+    hosts: dict[str, Gpus | None] = {name: Gpus(model, 2) for name, model in zip(slicings, models, strict=True)}
+    assert problems({"driver": {"source": "host"}, **groups(**slicings)}, hosts) == []
+
+
+def test_a_used_slice_of_strategy_single_names_its_model() -> None:
+    used = {"slice": "1g.10gb", "count": 7, "strategy": "single"}
+    assert problems({"use": {"slices": [used]}}, {}) == [
+        (
+            "use.slices[0].model: under strategy single 1g.10gb has the resource of a whole GPU, and nothing but the "
+            "model tells them apart; name the GPU model it is cut from"
+        )
+    ]
+    assert problems({"use": {"slices": [{**used, "model": str(A100)}]}}, {}) == []
+
+
+def test_hosts_alike_are_looked_at_once() -> None:
+    names = [f"gpu{index}" for index in range(40)]
+    section = {"groups": {"cut": {"hosts": names, "slicing": cut([{"7g.80gb": 1}] * 7)}}}
+    (found,) = problems(section, dict.fromkeys(names, Gpus(A100, 8)))
+    assert found == (
+        "groups.cut.slicing.layout: gpu0 has 8 GPUs, but the list has 7 layouts; "
+        "write 8 layouts, or one mapping for all of them"
+    )
 
 
 def test_an_unknown_host_has_a_nearest_one() -> None:
@@ -169,13 +281,31 @@ def test_an_unknown_model_is_the_nodes_sections_problem() -> None:
     assert problems(mig({"1g.10gb": 7}), {"gpu1": hosts["gpu1"]}) == []
 
 
-@pytest.mark.parametrize(
-    ("kind", "named"), [("mps", "MPS"), ("vGPU", "vGPU"), ("hami", "HAMi"), ("dra", "dynamic resource allocation")]
-)
-def test_ways_of_the_future_are_refused_by_name(kind: str, named: str) -> None:
+ELSEWHERE = [("vGPU", "vGPU", "mig"), ("hami", "HAMi", "mps"), ("dra", "dynamic resource allocation", "whole")]
+"""Methods of the field: as somebody would write them, their name, what exists instead."""
+
+
+@pytest.mark.parametrize(("kind", "named", "instead"), ELSEWHERE)
+def test_ways_of_the_field_are_refused_by_name(kind: str, named: str, instead: str) -> None:
     section = {"groups": {"a": {"hosts": ["gpu1"], "slicing": {"kind": kind}}}}
-    with pytest.raises(ValidationError, match=f"slicing by {named} is not supported yet; choose one of whole, mig"):
+    with pytest.raises(
+        ValidationError, match=f"{named} as slicing is not built here: .*; write kind: {instead} or kind"
+    ):
         GpuConfig.model_validate(section)
+
+
+@pytest.mark.parametrize(("key", "named", "instead"), ELSEWHERE)
+def test_their_keys_are_refused_by_name(key: str, named: str, instead: str) -> None:
+    with pytest.raises(
+        ValidationError, match=f"{named} as slicing is not built here: .*; write kind: {instead} or kind"
+    ):
+        GpuConfig.model_validate({key: {}, **JSI_SECTION})
+
+
+def test_mps_on_top_of_mig_is_refused_by_name() -> None:
+    slicing = {"kind": "mig", "layout": {"1g.10gb": 7}, "mps": {"1g.10gb": 2}}
+    with pytest.raises(ValidationError, match=r"refused by NVIDIA's device plugin; write shared: \{<profile>"):
+        GpuConfig.model_validate({"groups": {"a": {"hosts": ["gpu1"], "slicing": slicing}}})
 
 
 @pytest.mark.parametrize("section", [{}, {**JSI_SECTION, "use": {"slices": [{"slice": "whole", "count": 1}]}}])
@@ -189,6 +319,11 @@ def test_groups_or_use_but_not_both(section: object) -> None:
     [
         {"kind": "timeSlicing", "replicas": 1},
         {"kind": "timeSlicing", "replicas": 49},
+        {"kind": "mps", "replicas": 1},
+        {"kind": "mps", "replicas": 49},
+        {"kind": "mig", "layout": {"1g.10gb": 7}, "shared": {"1g.10gb": 1}},
+        {"kind": "mig", "layout": {"1g.10gb": 7}, "shared": {"1g.10gb": 49}},
+        {"kind": "mig", "layout": {"1g.10gb": 7}, "strategy": "none"},
         {"kind": "mig", "layout": {"1g.10gb": 0}},
         {"kind": "mig"},
         {"kind": "whole", "replicas": 2},

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pulumi
 import pytest
 
-from components.gpu.component import GpuOperator, GpuOperatorArgs
+from components.gpu.component import CONTEXT, KUBECONFIG, RESLICE, GpuOperator, GpuOperatorArgs
 from components.gpu.config import GpuConfig
 from components.gpu.plan import offered_slices, plan
+from components.gpu.reslice import __main__ as reslice_command
+from components.gpu.reslice import cluster as reslice_cluster
+from components.gpu.reslice.document import parse
 from components.pins import ChartPin, Pins
 from labctl.graph.errors import GraphError
 from labctl.graph.program import Program
 from labctl.graph.record import record
+from labctl.graph.values import Secret, as_mapping, reveal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,14 +27,19 @@ if TYPE_CHECKING:
     from labctl.graph.goal import Goal
 
 CHART = ChartPin(chart="gpu-operator", version="v26.7.0", repository="https://charts.example.org")
+KUBECONFIG_TEXT = "apiVersion: v1"
+"""Stands for a kubeconfig."""
 PINS = Pins.model_construct(charts={"gpu-operator": CHART}, images={})
 
 
 def goals(config: GpuConfig, hosts: dict[str, Gpus | None], pins: Pins = PINS) -> Mapping[str, Goal]:
     """Return what the component registers in stack ``test``, by type and name, the stack itself left out."""
-    args = GpuOperatorArgs(config=config, hosts=hosts, pins=pins, stack="test")
 
     def entry() -> None:
+        kubeconfig = pulumi.Output.secret(KUBECONFIG_TEXT)
+        args = GpuOperatorArgs(
+            config=config, hosts=hosts, pins=pins, stack="test", kubeconfig=kubeconfig, context="admin@lab"
+        )
         operator = GpuOperator("gpu", args)
         assert operator.slices == offered_slices(config, hosts)
 
@@ -46,16 +56,14 @@ def test_children_and_their_order(jsi: GpuConfig, jsi_hosts: dict[str, Gpus | No
         "kubernetes:core/v1:Namespace::gpu-namespace",
         f"{policy}::gpu-namespace-default-deny",
         f"{policy}::gpu-namespace-operator-egress",
-        "kubernetes:core/v1:ConfigMap::gpu-mig-layouts",
-        "kubernetes:core/v1:ConfigMap::gpu-sharing",
-        "kubernetes:core/v1:NodePatch::gpu-gpu1",
         "kubernetes:helm.sh/v3:Release::gpu-operator",
+        "command:local:Command::gpu-a100",
     }
     release = found["kubernetes:helm.sh/v3:Release::gpu-operator"]
-    before = {urn.rsplit("::", 1)[1] for urn in release.dependencies}
-    assert {"gpu-mig-layouts", "gpu-sharing", "gpu-gpu1", "gpu-namespace"} <= before
+    command = found["command:local:Command::gpu-a100"]
+    assert release.urn in command.dependencies
     component = found["lab:index:GpuOperator::gpu"].urn
-    assert release.parent == component
+    assert release.parent == command.parent == component
 
 
 def test_the_release_is_the_pinned_chart_with_the_planned_values(
@@ -69,18 +77,42 @@ def test_the_release_is_the_pinned_chart_with_the_planned_values(
     assert inputs["skipAwait"] is True
 
 
-def test_nodes_own_labels_and_nothing_else(jsi: GpuConfig, jsi_hosts: dict[str, Gpus | None]) -> None:
-    inputs = goals(jsi, jsi_hosts)["kubernetes:core/v1:NodePatch::gpu-gpu1"].inputs
-    labels = dict(plan(jsi, jsi_hosts).node_labels["gpu1"])
-    assert inputs["metadata"] == {"name": "gpu1", "labels": labels}
-    assert set(inputs) == {"apiVersion", "kind", "metadata"}
+def test_a_groups_command_gets_its_plan_and_the_kubeconfig_as_a_secret(
+    jsi: GpuConfig, jsi_hosts: dict[str, Gpus | None]
+) -> None:
+    inputs = goals(jsi, jsi_hosts)["command:local:Command::gpu-a100"].inputs
+    document, planned = parse(str(inputs["stdin"])), plan(jsi, jsi_hosts)
+    assert document.namespace == "gpu-operator-test"
+    assert {name: node.labels for name, node in document.nodes.items()} == {"gpu1": dict(planned.nodes["gpu1"].labels)}
+    assert document.nodes["gpu1"].allocatable == dict(planned.nodes["gpu1"].allocatable)
+    assert dict(document.mig_layouts) == dict(planned.mig_layouts)
+
+    environment = as_mapping(inputs["environment"])
+    assert isinstance(environment[KUBECONFIG], Secret)
+    assert {name: reveal(value) for name, value in environment.items()} == {
+        KUBECONFIG: KUBECONFIG_TEXT,
+        CONTEXT: "admin@lab",
+    }
+    assert KUBECONFIG_TEXT not in str(inputs["stdin"])
+    assert inputs["create"] == inputs["update"] == RESLICE
+    assert inputs["delete"] == f"{RESLICE} release"
+    assert "triggers" not in inputs
+    assert inputs["addPreviousOutputInEnv"] is False
 
 
-def test_config_maps_lie_in_the_operators_namespace(jsi: GpuConfig, jsi_hosts: dict[str, Gpus | None]) -> None:
-    inputs = goals(jsi, jsi_hosts)["kubernetes:core/v1:ConfigMap::gpu-mig-layouts"].inputs
-    planned = plan(jsi, jsi_hosts).mig_layouts
-    assert inputs["metadata"] == {"name": planned.name, "namespace": "gpu-operator-test"}
-    assert inputs["data"] == dict(planned.data)
+def test_another_layout_is_a_change_of_its_own_group_only(
+    mixed_lab: GpuConfig, mixed_hosts: dict[str, Gpus | None]
+) -> None:
+    half = mixed_lab.groups["half"].model_copy(update={"slicing": mixed_lab.groups["cut"].slicing})
+    changed = mixed_lab.model_copy(update={"groups": {**mixed_lab.groups, "half": half}})
+    before, after = goals(mixed_lab, mixed_hosts), goals(changed, mixed_hosts)
+    assert set(before) == set(after)
+    assert [name for name in before if before[name].inputs != after[name].inputs] == ["command:local:Command::gpu-half"]
+
+
+def test_the_command_reads_what_the_component_sets() -> None:
+    assert reslice_command.CONTEXT == CONTEXT
+    assert reslice_cluster.KUBECONFIG == KUBECONFIG
 
 
 def test_used_gpus_are_nobodys_resources() -> None:

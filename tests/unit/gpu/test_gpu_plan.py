@@ -6,6 +6,7 @@ import json
 import re
 from typing import cast
 
+import pytest
 from gpu_labs import JSI_SECTION, Gpus
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from components.gpu.config import GpuConfig
 from components.gpu.geometry import layouts_of
 from components.gpu.models import GpuModelName
-from components.gpu.plan import namespace_plan, plan, simulated_labels
+from components.gpu.plan import namespace_plan, offered_slices, plan, simulated_capacity
 from components.namespaces.plan import namespace_labels
 from components.network.facts import NetworkFacts
 from components.networks import Networks
@@ -22,22 +23,32 @@ A100 = GpuModelName.A100_80_PCIE
 LABEL_VALUE = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 
 
+SHARED_KINDS = st.sampled_from(["timeSlicing", "mps"])
+
+
 def documents(text: str) -> dict[str, object]:
     return cast("dict[str, object]", json.loads(text))
 
 
+def sharing_of(slicing: object, model: str = A100) -> dict[str, object]:
+    """Return the device plugin's file of one host's only group."""
+    planned = plan(one_group(slicing), {"gpu1": Gpus(model, 2)})
+    return documents(planned.sharing[planned.nodes["gpu1"].labels["nvidia.com/device-plugin.config"]])
+
+
+def one_group(slicing: object) -> GpuConfig:
+    return GpuConfig.model_validate({"groups": {"g" * 40: {"hosts": ["gpu1"], "slicing": slicing}}})
+
+
 def test_the_jsi_labs_layouts_are_mig_parteds(jsi: GpuConfig, jsi_hosts: dict[str, Gpus | None]) -> None:
     planned = plan(jsi, jsi_hosts)
-    entry = planned.node_labels["gpu1"]["nvidia.com/mig.config"]
-    assert documents(planned.mig_layouts.data["config.yaml"]) == {
-        "version": "v1",
-        "mig-configs": {
-            "all-disabled": [{"devices": "all", "mig-enabled": False}],
-            entry: [
-                {"devices": [0], "mig-enabled": True, "mig-devices": {"1g.10gb": 4, "3g.40gb": 1}},
-                {"devices": [1], "mig-enabled": True, "mig-devices": {"2g.20gb": 2, "3g.40gb": 1}},
-            ],
-        },
+    entry = planned.nodes["gpu1"].labels["nvidia.com/mig.config"]
+    assert planned.mig_layouts == {
+        "all-disabled": [{"devices": "all", "mig-enabled": False}],
+        entry: [
+            {"devices": [0], "mig-enabled": True, "mig-devices": {"1g.10gb": 4, "3g.40gb": 1}},
+            {"devices": [1], "mig-enabled": True, "mig-devices": {"2g.20gb": 2, "3g.40gb": 1}},
+        ],
     }
 
 
@@ -45,54 +56,94 @@ def test_one_layout_for_all_gpus_and_one_gpu_left_whole(
     mixed_lab: GpuConfig, mixed_hosts: dict[str, Gpus | None]
 ) -> None:
     planned = plan(mixed_lab, mixed_hosts)
-    entries = cast("dict[str, object]", documents(planned.mig_layouts.data["config.yaml"])["mig-configs"])
-    labels = planned.node_labels
-    assert entries[labels["gpu1"]["nvidia.com/mig.config"]] == [
+    labels = {name: node.labels for name, node in planned.nodes.items()}
+    assert planned.mig_layouts[labels["gpu1"]["nvidia.com/mig.config"]] == [
         {"devices": "all", "mig-enabled": True, "mig-devices": {"1g.10gb": 7}}
     ]
     assert labels["gpu1"] == labels["gpu2"]
-    assert entries[labels["gpu3"]["nvidia.com/mig.config"]] == [
+    assert planned.mig_layouts[labels["gpu3"]["nvidia.com/mig.config"]] == [
         {"devices": [0], "mig-enabled": True, "mig-devices": {"3g.40gb": 2}},
         {"devices": [1], "mig-enabled": False},
     ]
 
 
 def test_nodes_declare_their_layout_and_sharing(mixed_lab: GpuConfig, mixed_hosts: dict[str, Gpus | None]) -> None:
-    labels = plan(mixed_lab, mixed_hosts).node_labels
-    assert labels["t4"] == {"nvidia.com/device-plugin.config": "teaching.shared"}
+    nodes = plan(mixed_lab, mixed_hosts).nodes
+    assert list(nodes) == ["gpu1", "gpu2", "gpu3", "t4", "whole1"]
+    assert set(nodes["t4"].labels) == {"nvidia.com/device-plugin.config"}
+    assert nodes["t4"].labels["nvidia.com/device-plugin.config"].startswith("teaching-")
     # An H100 that was cut once and is whole now has to be told so.
-    assert labels["whole1"] == {
+    assert nodes["whole1"].labels == {
         "nvidia.com/device-plugin.config": "exclusive",
         "nvidia.com/mig.config": "all-disabled",
     }
-    assert labels["gpu1"]["nvidia.com/device-plugin.config"] == "exclusive"
-    assert "head1" not in labels
+    assert nodes["gpu1"].labels["nvidia.com/device-plugin.config"] == "exclusive"
+    assert {name: node.group for name, node in nodes.items()}["gpu3"] == "half"
 
 
-def test_time_slicing_is_renamed_and_bounded(mixed_lab: GpuConfig, mixed_hosts: dict[str, Gpus | None]) -> None:
-    sharing = plan(mixed_lab, mixed_hosts).sharing.data
-    assert set(sharing) == {"exclusive", "teaching.shared"}
-    assert documents(sharing["exclusive"]) == {"version": "v1"}
-    assert documents(sharing["teaching.shared"]) == {
-        "version": "v1",
-        "sharing": {
-            "timeSlicing": {
-                "renameByDefault": True,
-                "failRequestsGreaterThanOne": True,
-                "resources": [{"name": "nvidia.com/gpu", "replicas": 4}],
-            }
-        },
-    }
+def test_nodes_must_offer_what_was_planned(mixed_lab: GpuConfig, mixed_hosts: dict[str, Gpus | None]) -> None:
+    planned = {name: node.allocatable for name, node in plan(mixed_lab, mixed_hosts).nodes.items()}
+    assert planned == simulated_capacity(mixed_lab, mixed_hosts)
+    assert planned["gpu3"] == {"nvidia.com/gpu": 1, "nvidia.com/mig-3g.40gb": 2}
+
+
+RENAMED = {"renameByDefault": True, "failRequestsGreaterThanOne": True}
+"""What every sharing says: a name of its own, one share at a time."""
+
+
+@pytest.mark.parametrize(
+    ("slicing", "strategy", "sharing"),
+    [
+        ({"kind": "whole"}, "mixed", None),
+        ({"kind": "mig", "layout": {"1g.10gb": 7}}, "mixed", None),
+        ({"kind": "mig", "layout": {"1g.10gb": 7}, "strategy": "single"}, "single", None),
+        (
+            {"kind": "timeSlicing", "replicas": 4},
+            "mixed",
+            {"timeSlicing": {**RENAMED, "resources": [{"name": "nvidia.com/gpu", "replicas": 4}]}},
+        ),
+        (
+            {"kind": "mps", "replicas": 8},
+            "mixed",
+            {"mps": {**RENAMED, "resources": [{"name": "nvidia.com/gpu", "replicas": 8}]}},
+        ),
+        (
+            {
+                "kind": "mig",
+                "layout": {"3g.40gb": 1, "1g.10gb": 3, "1g.10gb+me": 1},
+                "shared": {"1g.10gb+me": 2, "1g.10gb": 4},
+            },
+            "mixed",
+            {
+                "timeSlicing": {
+                    **RENAMED,
+                    "resources": [
+                        {"name": "nvidia.com/mig-1g.10gb", "replicas": 4},
+                        {"name": "nvidia.com/mig-1g.10gb.me", "replicas": 2},
+                    ],
+                }
+            },
+        ),
+        (
+            {"kind": "mig", "layout": {"1g.10gb": 7}, "strategy": "single", "shared": {"1g.10gb": 4}},
+            "single",
+            {"timeSlicing": {**RENAMED, "resources": [{"name": "nvidia.com/gpu", "replicas": 4}]}},
+        ),
+    ],
+)
+def test_the_device_plugin_is_told_strategy_and_sharing(slicing: object, strategy: str, sharing: object) -> None:
+    expected: dict[str, object] = {"version": "v1", "flags": {"migStrategy": strategy}}
+    assert sharing_of(slicing) == (expected if sharing is None else {**expected, "sharing": sharing})
 
 
 def test_the_operator_reads_our_config_maps(jsi: GpuConfig, jsi_hosts: dict[str, Gpus | None]) -> None:
-    planned = plan(jsi, jsi_hosts)
-    values = planned.values
-    manager = {"create": False, "name": planned.mig_layouts.name, "default": "all-disabled"}
+    values = plan(jsi, jsi_hosts).values
+    manager = {"create": False, "name": "mig-layouts", "default": "all-disabled"}
     assert values["migManager"] == {"enabled": True, "config": manager}
-    plugin = {"create": False, "name": planned.sharing.name, "default": "exclusive"}
-    assert values["devicePlugin"] == {"enabled": True, "config": plugin}
-    assert values["mig"] == {"strategy": "mixed"}
+    plugin = {"create": False, "name": "gpu-sharing", "default": "exclusive"}
+    assert values["devicePlugin"] == {"enabled": True, "config": plugin, "mps": {"root": "/run/nvidia/mps"}}
+    # A strategy here would win over every node's own.
+    assert values["mig"] == {"strategy": ""}
     assert values["psa"] == {"enabled": False}
     assert values["dcgmExporter"] == {"enabled": True, "serviceMonitor": {"enabled": False}}
 
@@ -103,53 +154,63 @@ def test_a_driver_is_never_there_twice(jsi_hosts: dict[str, Gpus | None]) -> Non
     by_operator = GpuConfig.model_validate({"driver": {"kernelModule": "open"}, **JSI_SECTION})
     driver = cast("dict[str, object]", plan(by_operator, jsi_hosts).values["driver"])
     assert (driver["enabled"], driver["kernelModuleType"]) == (True, "open")
-    assert cast("dict[str, object]", driver["upgradePolicy"])["waitForCompletion"] == {
-        "podSelector": "app.kubernetes.io/component=singleuser-server",
-        "timeoutSeconds": 0,
+
+
+def test_a_driver_is_exchanged_under_nobodys_work(jsi: GpuConfig, jsi_hosts: dict[str, Gpus | None]) -> None:
+    driver = cast("dict[str, object]", plan(jsi, jsi_hosts).values["driver"])
+    (offered, *_) = offered_slices(jsi, jsi_hosts)
+    ((label, value),) = offered.pod_labels.items()
+    assert driver["upgradePolicy"] == {
+        "autoUpgrade": True,
+        "maxParallelUpgrades": 1,
+        "waitForCompletion": {"podSelector": f"{label}={value}", "timeoutSeconds": 0},
+        "gpuPodDeletion": {"force": False, "deleteEmptyDir": False, "timeoutSeconds": 0},
+        "drain": {"enable": False},
     }
+    assert cast("dict[str, object]", driver["manager"])["env"] == [
+        {"name": "ENABLE_GPU_POD_EVICTION", "value": "false"},
+        {"name": "ENABLE_AUTO_DRAIN", "value": "false"},
+    ]
 
 
 @given(data=st.data())
-def test_another_layout_is_another_label_and_another_config_map(data: st.DataObject) -> None:
+def test_another_layout_is_another_label_and_another_entry(data: st.DataObject) -> None:
     layouts = [dict(layout) for layout in layouts_of(A100) if layout]
     first, second = data.draw(st.sampled_from(layouts)), data.draw(st.sampled_from(layouts))
-    hosts: dict[str, Gpus | None] = {"gpu1": Gpus(A100, 1)}
 
-    def planned(layout: dict[str, int]) -> tuple[str, str]:
-        slicing = {"kind": "mig", "layout": layout}
-        config = GpuConfig.model_validate({"groups": {"g" * 40: {"hosts": ["gpu1"], "slicing": slicing}}})
-        found = plan(config, hosts)
-        label = found.node_labels["gpu1"]["nvidia.com/mig.config"]
+    def planned(layout: dict[str, int]) -> tuple[str, object]:
+        found = plan(one_group({"kind": "mig", "layout": layout}), {"gpu1": Gpus(A100, 1)})
+        label = found.nodes["gpu1"].labels["nvidia.com/mig.config"]
         assert LABEL_VALUE.fullmatch(label)
-        return found.mig_layouts.name, label
+        return label, found.mig_layouts[label]
 
     one, other = planned(first), planned(dict(reversed(second.items())))
     assert (one[0] == other[0]) == (one[1] == other[1]) == (first == second)
+
+
+@given(first=st.integers(2, 48), second=st.integers(2, 48), kinds=st.tuples(SHARED_KINDS, SHARED_KINDS))
+def test_another_sharing_is_another_label_and_another_file(first: int, second: int, kinds: tuple[str, str]) -> None:
+    def planned(kind: str, replicas: int) -> tuple[str, str]:
+        found = plan(one_group({"kind": kind, "replicas": replicas}), {"gpu1": Gpus("T4", 1)})
+        label = found.nodes["gpu1"].labels["nvidia.com/device-plugin.config"]
+        assert LABEL_VALUE.fullmatch(label)
+        return label, found.sharing[label]
+
+    one, other = planned(kinds[0], first), planned(kinds[1], second)
+    assert (one[0] == other[0]) == (one[1] == other[1]) == ((kinds[0], first) == (kinds[1], second))
+
+
+@pytest.mark.parametrize("name", ["exclusive", "all"])
+def test_no_groups_entry_is_taken_for_a_default(name: str) -> None:
+    groups = {name: {"hosts": ["gpu1"], "slicing": {"kind": "mig", "layout": {"1g.10gb": 7}, "shared": {"1g.10gb": 2}}}}
+    planned = plan(GpuConfig.model_validate({"groups": groups}), {"gpu1": Gpus(A100, 1)})
+    assert len(planned.mig_layouts) == len(planned.sharing) == 2
 
 
 def test_reordering_the_file_changes_nothing(mixed_lab: GpuConfig, mixed_hosts: dict[str, Gpus | None]) -> None:
     groups = dict(reversed(mixed_lab.model_dump(by_alias=True)["groups"].items()))
     turned = GpuConfig.model_validate({"groups": groups})
     assert plan(turned, dict(reversed(mixed_hosts.items()))) == plan(mixed_lab, mixed_hosts)
-
-
-def test_simulated_nodes_wear_what_feature_discovery_would_set(
-    mixed_lab: GpuConfig, mixed_hosts: dict[str, Gpus | None]
-) -> None:
-    labels = simulated_labels(mixed_lab, mixed_hosts)
-    assert labels["t4"] == {
-        "nvidia.com/gpu.present": "true",
-        "nvidia.com/gpu.product": "Tesla-T4",
-        "nvidia.com/gpu.count": "2",
-        "nvidia.com/gpu.replicas": "4",
-        "nvidia.com/gpu.memory": "16384",
-        "nvidia.com/gpu.family": "turing",
-        "nvidia.com/mig.capable": "false",
-        "nvidia.com/mig.strategy": "mixed",
-    }
-    assert labels["gpu3"]["nvidia.com/mig-3g.40gb.count"] == "2"
-    assert labels["gpu3"]["nvidia.com/mig-3g.40gb.memory"] == "40960"
-    assert all(LABEL_VALUE.fullmatch(value) for node in labels.values() for value in node.values())
 
 
 def test_the_namespace_is_privileged_and_says_whose_it_is() -> None:

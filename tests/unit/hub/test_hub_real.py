@@ -255,3 +255,14 @@ def test_a_profile_of_another_group_is_refused(spawner: RealSpawner) -> None:
     spawner.user_options = {"profile": "gpu-small"}
     with pytest.raises(ValueError, match=r"No such profile: gpu-small\. Options include: minimal"):
         asyncio.run(spawner.load_user_options())
+
+
+@pytest.mark.parametrize("scheduler", [None, "packing"])
+def test_a_server_names_the_scheduler_of_its_section(scheduler: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    spawner = configured_spawner(dataclasses.replace(FACTS, servers_scheduler=scheduler), monkeypatch)
+    pod, _ = manifests(spawner, "minimal")
+    assert at(pod, "spec", "scheduler_name") == scheduler
+
+
+def test_the_charts_own_scheduler_would_take_the_servers_and_is_off() -> None:
+    assert at(hub_values(hub(), FACTS), "scheduling", "userScheduler") == {"enabled": False}

@@ -60,6 +60,14 @@ def test_profiles_in_kubespawners_terms() -> None:
         "cpu_guarantee": 2.0,
         "mem_guarantee": "1536M",
         "extra_resource_limits": {"nvidia.com/mig-1g.10gb": 1},
+        "extra_labels": {"research-compute/holds-gpu": "true"},
+        "node_affinity_required": [
+            {
+                "matchExpressions": [
+                    {"key": "nvidia.com/gpu.product", "operator": "In", "values": ["NVIDIA-A100-80GB-PCIe"]}
+                ]
+            }
+        ],
         "tolerations": [
             {"key": "hub.jupyter.org/dedicated", "operator": "Equal", "value": "user", "effect": "NoSchedule"},
             {"key": "hub.jupyter.org_dedicated", "operator": "Equal", "value": "user", "effect": "NoSchedule"},
@@ -71,8 +79,18 @@ def test_profiles_in_kubespawners_terms() -> None:
 def test_a_profile_on_one_gpu_model_selects_its_nodes() -> None:
     gpu = {"slice": "1g.10gb", "count": 2, "model": "A100-80GB-PCIe"}
     override = first_override(gpu=gpu)
-    assert override["node_selector"] == {"nvidia.com/gpu.product": "NVIDIA-A100-80GB-PCIe"}
+    term = {"key": "nvidia.com/gpu.product", "operator": "In", "values": ["NVIDIA-A100-80GB-PCIe"]}
+    assert override["node_affinity_required"] == [{"matchExpressions": [term]}]
     assert override["extra_resource_limits"] == {"nvidia.com/mig-1g.10gb": 2}
+
+
+def test_a_shared_gpu_is_told_from_one_shared_otherwise() -> None:
+    override = first_override(gpu={"slice": "whole.shared"})
+    terms = [
+        {"key": "nvidia.com/gpu.product", "operator": "In", "values": ["Tesla-T4"]},
+        {"key": "nvidia.com/gpu.sharing-strategy", "operator": "In", "values": ["time-slicing"]},
+    ]
+    assert override["node_affinity_required"] == [{"matchExpressions": terms}]
 
 
 def test_a_strict_profile_has_its_limits() -> None:

@@ -19,6 +19,8 @@ def lab_of(root: Path, folder: Path, *, nodes: str = "", config: str = "") -> La
     shutil.copy(root / "Pulumi.yaml", folder)
     text = (root / "Pulumi.next.yaml").read_text(encoding="utf-8")
     text = text.replace("    nodes:\n", f"    nodes:\n{nodes}", 1)
+    if nodes == ADOPTED:
+        text = text.replace("    scheduling: {interactive: spread, batch: pack}\n", "")
     (folder / "Pulumi.next.yaml").write_text(text.replace("config:\n", f"config:\n{config}", 1), encoding="utf-8")
     return open_lab("next", folder)
 

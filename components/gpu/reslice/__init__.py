@@ -1,0 +1,1 @@
+"""A change of slices on nodes that people work on: the command `python -m components.gpu.reslice`."""
