@@ -151,7 +151,10 @@ def _exports(cluster: _Cluster) -> Iterable[Problem]:
 
 def _gpu(cluster: _Cluster) -> Iterable[Problem]:
     config = cluster.config
-    return gpu_checks.check(config.gpu, host_gpus(config)) if config.gpu is not None else ()
+    if config.gpu is None:
+        return ()
+    lost = [name for name, host in config.nodes.hosts.items() if host.lost]
+    return gpu_checks.check(config.gpu, host_gpus(config), lost)
 
 
 def _scheduling(cluster: _Cluster) -> Iterable[Problem]:

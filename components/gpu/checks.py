@@ -15,7 +15,7 @@ from .models import MPS_CLIENTS, GpuModel, GpuModelName, HostGpus, known_gpus
 from .slices import device_layouts, is_slice_name, node_slices, resource_name, sharing_replicas
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from components.problems import Path
 
@@ -36,7 +36,7 @@ def check_models(hosts: Mapping[str, HostGpus | None]) -> Iterator[Problem]:
             )
 
 
-def check(config: GpuConfig, hosts: Mapping[str, HostGpus | None]) -> Iterator[Problem]:
+def check(config: GpuConfig, hosts: Mapping[str, HostGpus | None], lost: Collection[str] = ()) -> Iterator[Problem]:
     """Yield everything wrong with a GPU section; paths within the section.
 
     Parameters
@@ -46,14 +46,17 @@ def check(config: GpuConfig, hosts: Mapping[str, HostGpus | None]) -> Iterator[P
     hosts
         GPUs of every host of the stack by host name, None for a host without. Unknown models are left to
         `check_models`.
+    lost
+        Hosts of the stack whose machine is lost, which are no nodes any more.
     """
-    found = _groups(config, hosts) if config.use is None else _used_names(config)
+    found = _groups(config, hosts, lost) if config.use is None else _used_names(config)
     yield from dict.fromkeys(found)
 
 
-def _groups(config: GpuConfig, hosts: Mapping[str, HostGpus | None]) -> Iterator[Problem]:
+def _groups(config: GpuConfig, hosts: Mapping[str, HostGpus | None], lost: Collection[str]) -> Iterator[Problem]:
     """Yield what is wrong with the groups; what is wrong with several models alike comes more than once."""
-    yield from _memberships(config, hosts)
+    yield from _memberships(config, hosts, lost)
+    yield from _evictions(config)
     for name, group in config.groups.items():
         examples: dict[tuple[GpuModelName, int], str] = {}
         for index, host_name in enumerate(group.hosts):
@@ -95,14 +98,29 @@ def _used(used: UsedSlice, path: Path) -> Iterator[Problem]:
         )
 
 
-def _memberships(config: GpuConfig, hosts: Mapping[str, HostGpus | None]) -> Iterator[Problem]:
+def _evictions(config: GpuConfig) -> Iterator[Problem]:
+    """Yield hosts named for evictions that are in no group: a slip of the pen would be waited for, not evicted."""
+    cut = [host for group in config.groups.values() for host in group.hosts]
+    for index, host in enumerate(config.change.hosts):
+        if host not in cut:
+            path: Path = ("change", "hosts", index)
+            yield Problem(path=path, what=f"{host} is a host of no group", remedy=_choose(host, cut))
+
+
+def _memberships(config: GpuConfig, hosts: Mapping[str, HostGpus | None], lost: Collection[str]) -> Iterator[Problem]:
     """Yield hosts that do not exist, have no GPU, are in two groups or in none."""
     with_gpus = [name for name, gpus in hosts.items() if gpus is not None]
     times = Counter(host for group in config.groups.values() for host in group.hosts)
     for name, group in config.groups.items():
         for index, host in enumerate(group.hosts):
             path: Path = ("groups", name, "hosts", index)
-            if host not in hosts:
+            if host in lost:
+                yield Problem(
+                    path=path,
+                    what=f"{host} is lost (nodes.hosts.{host}.lost), and no node any more",
+                    remedy="take it out of the group until its machine is back, and the group if it has no other host",
+                )
+            elif host not in hosts:
                 yield Problem(path=path, what=f"there is no host {host}", remedy=_choose(host, with_gpus))
             elif hosts[host] is None:
                 yield Problem(

@@ -12,6 +12,8 @@ import pytest
 from cluster_api import Api, make_plane
 from lab_copy import LabCopy, copy_project
 from lab_facts import Undisturbed, objects_of_ours, state_of
+from reslice_bed import SMALL, Bed
+from simulated_operator import SimulatedOperator
 
 from labctl.control_plane import ControlPlane, SimulatedNode, obtain_tool
 from labctl.control_plane.pins import CONTROL_PLANE_TOOLS
@@ -131,3 +133,47 @@ def deployed(project_copy: LabCopy, undisturbed: Undisturbed) -> LabCopy:
     """A lab as it was left by the test before, brought up if it was not."""
     project_copy.well("up", "--yes")
     return project_copy
+
+
+@pytest.fixture(scope="module")
+def gpu_plane(tmp_path_factory: pytest.TempPathFactory) -> Generator[ControlPlane]:
+    """A control plane of the module's own, whose GPU nodes come and go with each test."""
+    plane = make_plane(tmp_path_factory.mktemp("reslice"))
+    plane.start()
+    yield plane
+    plane.wipe()
+
+
+@pytest.fixture
+def make_bed(gpu_plane: ControlPlane, request: pytest.FixtureRequest) -> Generator[Callable[..., Bed]]:
+    """Make fresh nodes with an operator; one bed per test."""
+    api, started = Api(gpu_plane), list[SimulatedOperator]()
+    namespace = "r" + str(abs(hash(request.node.name)) % 10**8)
+
+    def make(*nodes: str) -> Bed:
+        capacity = {"cpu": "32", "memory": "256Gi", "pods": "110"}
+        labels = {"test": namespace}
+        gpu_plane.reconcile_nodes([])
+        gpu_plane.reconcile_nodes(
+            [SimulatedNode(name=name, address=None, labels=labels, capacity=capacity) for name in nodes]
+        )
+        api.namespace(namespace)
+        api.namespace(f"{namespace}-users")
+        operator = SimulatedOperator(api, namespace, dict.fromkeys(nodes, 1))
+        operator.start()
+        started.append(operator)
+        return Bed(api, gpu_plane.kubeconfig.read_text(encoding="utf-8"), namespace, nodes, operator)
+
+    yield make
+    for operator in started:
+        operator.stop()
+    for name in (namespace, f"{namespace}-users"):
+        api.delete(f"/api/v1/namespaces/{name}")
+
+
+@pytest.fixture
+def bed(make_bed: Callable[..., Bed]) -> Bed:
+    """One node, cut into small slices."""
+    made = make_bed("gpu-1")
+    made.well(made.plan(SMALL))
+    return made

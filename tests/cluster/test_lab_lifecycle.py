@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import tarfile
 import time
 from collections.abc import Iterator
@@ -75,7 +76,7 @@ def test_two_labs_run_side_by_side(project_copy: LabCopy) -> None:
     assert names(other) == set()
     assert names(one) == before
     other.well("down", "--wipe")
-    assert one.plane.is_running()
+    assert len(processes(one)) == len(CONTROL_PLANE_TOOLS)
     one.well("preview", "--refresh", "--expect-no-changes")
 
 
@@ -140,7 +141,12 @@ def without_helm(lab: LabCopy, folder: Path) -> LabCopy:
     for entry in (cache_directory() / "tools").iterdir():
         if not entry.name.startswith("helm"):
             (tools / entry.name).symlink_to(entry)
-    variables = {"XDG_CACHE_HOME": str(folder), "PATH": "/usr/bin:/bin", "GOPROXY": "off", "UV_OFFLINE": "1"}
+    variables = {
+        "XDG_CACHE_HOME": str(folder),
+        "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+        "GOPROXY": "off",
+        "UV_OFFLINE": "1",
+    }
     return LabCopy(lab.root, lab.stack, {**lab.environment, **variables})
 
 

@@ -144,10 +144,9 @@ def test_replicas_are_packed_too(plane: ControlPlane, own: Api, namespace: str, 
     plane.reconcile_nodes([node(f"plain-{index}") for index in range(4)])
     own.namespace(namespace)
     labels = {"app": "many"}
-    pod = {
-        "metadata": {"labels": labels},
-        "spec": {"schedulerName": scheduler, "containers": [{"name": "main", "image": "registry.invalid/x:1"}]},
-    }
+    # More than a hundredth of a node, below which a score does not tell two nodes apart.
+    main = {"name": "main", "image": "registry.invalid/x:1", "resources": {"requests": {"cpu": "4"}}}
+    pod = {"metadata": {"labels": labels}, "spec": {"schedulerName": scheduler, "containers": [main]}}
     spec: Object = {"replicas": 4, "selector": {"matchLabels": labels}, "template": pod}
     sets = f"/apis/apps/v1/namespaces/{namespace}/replicasets"
     own.post(sets, {"metadata": {"name": f"many-{nodes}"}, "spec": spec})
