@@ -157,7 +157,8 @@ def test_a_changed_name_renews_that_certificate_and_no_other(issued: Controllers
     eventually(lambda: issued.api.get(f"{CERTIFICATES}/hub-tls")["status"].get("revision", 0) >= 2, SETTLED_SECONDS)
     certificate = issued.settled(f"{CERTIFICATES}/hub-tls", {"Ready": "True"})
     after = secret(issued, "hub-tls")
-    assert certificate["status"]["revision"] == 2
+    # Once; or twice, where its controller had not seen its own first request yet.
+    assert certificate["status"]["revision"] in {2, 3}
     verified(after, trusted(issued), RENAMED)
     with pytest.raises(VerificationError):
         verified(after, trusted(issued), HOSTNAME)

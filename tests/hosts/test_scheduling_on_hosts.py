@@ -161,6 +161,8 @@ def start(  # noqa: PLR0913 - what a server of these tests differs in
     """Have a server as the hub makes it fill so much memory, and wait until it has."""
     pod = server_pod(config, profile, name, scheduler=scheduler)
     pod["metadata"]["name"] = name
+    # Started anew, it would fill the same room while it is the smaller one for a moment, and another would end for it.
+    pod["spec"]["restartPolicy"] = "Never"
     container = pod["spec"]["containers"][0]
     container |= {"image": PROBE, "imagePullPolicy": "IfNotPresent", "command": ["/probe", "eat", str(mebibytes)]}
     lab.kubectl("apply", "-f", "-", text=json.dumps(pod))
@@ -192,7 +194,7 @@ def ends(lab: HostsLab, name: str) -> list[str]:
 
 def is_evicted(lab: HostsLab, name: str) -> bool:
     """Return whether the kubelet has ended a server; its phase is what its process made of that."""
-    conditions = lab.get("pod", name)["status"]["conditions"]
+    conditions = lab.get("pod", name)["status"].get("conditions", [])
     ended = [item["reason"] for item in conditions if item["type"] == "DisruptionTarget"]
     return ended == ["TerminationByKubelet"]
 
