@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, cast
 
 import httpx2
+import yaml
 from lightkube import ApiError, Client, KubeConfig
 from lightkube.core.exceptions import ConfigError
 from lightkube.models.core_v1 import EventSource, ObjectReference
 from lightkube.models.meta_v1 import DeleteOptions, ObjectMeta, Preconditions
 from lightkube.resources.core_v1 import ConfigMap, Event, Node, Pod, PodEviction
 from lightkube.types import PatchType
-from ruamel.yaml import YAML, YAMLError
 
 from .decide import rfc3339
 from .errors import KubeconfigError
@@ -233,8 +232,8 @@ def connect(kubeconfig: str | None, context: str | None) -> Client:
     if not kubeconfig:
         raise KubeconfigError(KUBECONFIG, "is not set")
     try:
-        content: object = YAML(typ="safe").load(StringIO(kubeconfig))  # pyright: ignore[reportUnknownMemberType] - ruamel's stub
-    except YAMLError:
+        content: object = yaml.safe_load(kubeconfig)
+    except yaml.YAMLError:
         raise KubeconfigError(KUBECONFIG, "is not YAML") from None
     if not isinstance(content, dict):
         raise KubeconfigError(KUBECONFIG, "is not a kubeconfig")
