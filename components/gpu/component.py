@@ -20,7 +20,7 @@ from components.namespaces.component import LabNamespace, LabNamespaceArgs
 from components.namespaces.plan import scoped
 
 from .plan import namespace_plan, offered_slices, plan
-from .reslice.document import plans, render
+from .reslice.document import CONTEXT, KUBECONFIG, plans, render
 from .slices import Slice
 
 if TYPE_CHECKING:
@@ -39,10 +39,6 @@ CHART = "gpu-operator"
 """Name of the chart among the pins."""
 RESLICE = 'PATH="$PWD/.venv/bin:$PATH" python -m components.gpu.reslice'
 """Runs in the project's folder; its environment in ``.venv`` counts first, as for the program itself (Pulumi.yaml)."""
-KUBECONFIG = "RESLICE_KUBECONFIG"
-"""Variable the command reads the kubeconfig's text from (`components.gpu.reslice.cluster.KUBECONFIG`)."""
-CONTEXT = "RESLICE_CONTEXT"
-"""Variable the command reads the kubeconfig's context from (`components.gpu.reslice.__main__.CONTEXT`)."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import lab_copy
 from cluster_api import Api, Object, eventually
+from lab_copy import Ended
 
 from components.gpu.config import GpuConfig
 from components.gpu.models import GpuModelName
@@ -37,18 +39,6 @@ QUICK = {"deadline": "60s", "settle": "30s", "notice": "1s"}
 class Gpus:
     model: str = GpuModelName.A100_80_PCIE
     count: int = 1
-
-
-@dataclass(frozen=True)
-class Ended:
-    code: int
-    out: str
-    err: str
-
-    @property
-    def nodes(self) -> Mapping[str, str]:
-        """What became of each node, as the last line has it."""
-        return json.loads(self.out.splitlines()[-1])["nodes"]
 
 
 @dataclass(frozen=True)
@@ -176,14 +166,12 @@ class Bed:
 
 def ended(process: subprocess.Popen[str], seconds: float = 60) -> Ended:
     """Wait for the command; one that takes too long is killed, which is a failure."""
-    try:
-        out, err = process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        out, err = process.communicate()
-        message = f"did not end within {seconds} s:\n{out}{err}"
-        raise AssertionError(message) from None
-    return Ended(process.returncode, out, err)
+    return lab_copy.ended(process, seconds)
+
+
+def became(run: Ended) -> Mapping[str, str]:
+    """Return what became of each node, as the command's last line has it."""
+    return json.loads(run.out.splitlines()[-1])["nodes"]
 
 
 def interrupted(process: subprocess.Popen[str], by: signal.Signals) -> Ended:

@@ -18,6 +18,7 @@ from reslice_bed import (
     SMALL_SLICE,
     STUCK,
     Bed,
+    became,
     ended,
     now,
 )
@@ -34,7 +35,7 @@ NODES = ("gpu-1", "gpu-2")
 def test_the_first_cut_and_nothing_to_do_after_it(make_bed: Callable[..., Bed]) -> None:
     bed = make_bed(*NODES)
     run = bed.well(bed.plan(SMALL))
-    assert run.nodes == dict.fromkeys(NODES, "as planned")
+    assert became(run) == dict.fromkeys(NODES, "as planned")
     bed.assert_at_rest(**{SMALL_SLICE: 7})
     assert bed.layout() in bed.layouts()
     assert sorted(name for name, _ in bed.operator.applied) == list(NODES)
@@ -107,7 +108,7 @@ def test_eviction_after_a_notice_and_only_on_the_named_host(make_bed: Callable[.
 
     run = ended(process)
     assert run.code == BUSY, run
-    assert run.nodes == {"gpu-1": "busy", "gpu-2": "as planned"}
+    assert became(run) == {"gpu-1": "busy", "gpu-2": "as planned"}
     assert bed.exists(pods["gpu-1"])
     assert EVICTION_ANNOTATION not in bed.running(pods["gpu-1"])["metadata"].get("annotations", {})
     bed.assert_at_rest()
@@ -152,7 +153,7 @@ def test_a_node_that_does_not_come_back_as_planned_is_rolled_back(make_bed: Call
     bed.operator.faults[wanted] = fault
     run = bed.run(bed.plan(LARGE, settle="30s" if fault is Fault.FAILS else "8s"))
     assert run.code == ROLLED_BACK, run
-    assert run.nodes == {"gpu-1": "rolled-back", "gpu-2": "not-reached"}
+    assert became(run) == {"gpu-1": "rolled-back", "gpu-2": "not-reached"}
     assert "gpu-2: not-reached: not begun, because gpu-1 did not come back as planned" in run.out
     assert {bed.layout(name) for name in NODES} == {before}
     bed.assert_at_rest(**{SMALL_SLICE: 7})

@@ -18,6 +18,7 @@ from reslice_bed import (
     SMALL,
     SMALL_SLICE,
     Bed,
+    became,
     ended,
     interrupted,
 )
@@ -81,7 +82,7 @@ def test_another_plan_over_one_that_is_half_applied(bed: Bed) -> None:
     interrupted(process, signal.SIGKILL)
     third = {"2g.20gb": 3}
     run = bed.well(bed.plan(third))
-    assert run.nodes == {"gpu-1": "as planned"}
+    assert became(run) == {"gpu-1": "as planned"}
     bed.assert_at_rest(**{"nvidia.com/mig-2g.20gb": 3})
     assert len(bed.layouts()) == 2
 
@@ -132,7 +133,7 @@ def test_a_node_that_goes_away_meanwhile_is_reported(make_bed: Callable[..., Bed
     bed.api.delete("/api/v1/nodes/gpu-1")
     run = ended(process)
     assert run.code == BUSY, run
-    assert run.nodes == {"gpu-1": "not-reached", "gpu-2": "as planned"}
+    assert became(run) == {"gpu-1": "not-reached", "gpu-2": "as planned"}
     assert "gpu-1: not-reached: there is no such node" in run.out
     assert bed.takes_pods("gpu-2")
 

@@ -14,11 +14,12 @@ from enum import IntEnum
 from threading import Event
 from typing import TYPE_CHECKING
 
-from .cluster import KUBECONFIG, Cluster, connect
-from .document import parse
+from .cluster import Cluster, connect
+from .document import CONTEXT, KUBECONFIG, parse
 from .errors import ApiAwayError, ApiRefusedError, DocumentError, KubeconfigError, ResliceError
+from .patience import Patience
 from .release import release_group, release_left
-from .runner import API_PATIENCE_SECONDS, UNANSWERED, Patience, Run
+from .runner import API_PATIENCE_SECONDS, Run
 from .steps import Outcome
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ if TYPE_CHECKING:
     from .document import ReslicePlan
     from .steps import Report
 
-CONTEXT = "RESLICE_CONTEXT"
-"""Environment variable with the name of the kubeconfig's context; unset or empty means its current one."""
 RELEASE = "release"
 RELEASE_PATIENCE_SECONDS = 60.0
 """How long an API server may be away while labels are given up: a cluster that is gone for good needs no longer."""
@@ -143,16 +142,8 @@ def exit_code(reports: Mapping[str, Report]) -> Exit:
 
 def _insist(request: Callable[[], None], stop: _Stop, seconds: float) -> int:
     """Repeat a request until it is done; raises `ResliceError` where patience ends."""
-    patience = Patience(seconds)
-    while not stop.event.is_set():
-        try:
-            request()
-        except UNANSWERED as error:
-            patience.spend(error)
-            stop.event.wait(RETRY_SECONDS)
-        else:
-            return Exit.OK
-    return stop.exit
+    done = Patience(seconds).insist(request, stop.event, stop.event.is_set, RETRY_SECONDS)
+    return Exit.OK if done else stop.exit
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from lightkube.resources.core_v1 import ConfigMap, Event, Node, Pod, PodEviction
 from lightkube.types import PatchType
 
 from .decide import rfc3339
+from .document import KUBECONFIG
 from .errors import KubeconfigError
 from .facts import STATE_LABEL, MigState
 from .maps import CLAIMS
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = ["KUBECONFIG", "Cluster", "connect"]
 
-KUBECONFIG: Final = "RESLICE_KUBECONFIG"
-"""Environment variable with the text of the kubeconfig: a secret, so never an argument and never in the plan."""
 REQUEST_SECONDS: Final = 5.0
 """Longest a request may take: a stop that is asked for meanwhile is noticed well within the 10 s labctl waits."""
 COMPONENT: Final = "research-compute-reslice"

@@ -1,4 +1,4 @@
-"""What the command reads on its standard input: one group's nodes, what each is told, and what may happen meanwhile."""
+"""What the command is given: a group's nodes, what each is told, and what may happen meanwhile, on standard input."""
 
 from __future__ import annotations
 
@@ -19,7 +19,12 @@ if TYPE_CHECKING:
 
     from components.gpu.plan import GpuPlan
 
-__all__ = ["NodeGoal", "ReslicePlan", "parse", "plans", "render"]
+__all__ = ["CONTEXT", "KUBECONFIG", "NodeGoal", "ReslicePlan", "parse", "plans", "render"]
+
+KUBECONFIG = "RESLICE_KUBECONFIG"
+"""Environment variable with the text of the kubeconfig: a secret, so never an argument and never in the plan."""
+CONTEXT = "RESLICE_CONTEXT"
+"""Environment variable with the name of the kubeconfig's context; unset or empty means its current one."""
 
 DEFAULT_CONFIRM_SECONDS = 10.0
 """Seconds a node must go on offering what was planned: a kubelet reports once in 10 s (``nodeStatusUpdateFrequency``),

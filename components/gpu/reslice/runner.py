@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-import httpx2
-from lightkube import ApiError
-
 from components.gpu.change_config import BusyPolicy
 from components.gpu.plan import MIG_LAYOUTS, SHARING
 
 from .decide import Circumstances, decide, is_as_expected
-from .errors import ApiAwayError, ApiRefusedError, SupersededError
+from .errors import SupersededError
 from .facts import NodeFacts, node_facts
 from .maps import CLAIMS, claimed, used_entries
+from .patience import UNANSWERED, Patience
 from .record import Phase
 from .steps import Cordon, Evict, Finish, Label, Notify, Report, Restart, Wait, Write
 
@@ -30,7 +27,7 @@ if TYPE_CHECKING:
     from .document import ReslicePlan
     from .steps import Step
 
-__all__ = ["MAPS", "Patience", "Run", "settle_maps"]
+__all__ = ["API_PATIENCE_SECONDS", "MAPS", "Run", "settle_maps"]
 
 MAPS: Final = (MIG_LAYOUTS, SHARING)
 FASTEST_LOOK_SECONDS: Final = 0.2
@@ -42,42 +39,6 @@ SAY_AGAIN_SECONDS: Final = 30.0
 """A line about what is waited for comes this often, and whenever it changes."""
 API_PATIENCE_SECONDS: Final = 300.0
 """How long the API server may be away: an upgrade of a single control plane takes some two minutes."""
-UNANSWERED: Final = (ApiError, httpx2.HTTPError, json.JSONDecodeError)
-"""What a request may end in; a proxy before the API server may answer in words of its own."""
-_CONFLICT, _TOO_MANY, _SERVER_ERROR = 409, 429, 500
-
-
-class Patience:
-    """How long an API server may give no usable answer before the command gives up."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._since: float | None = None
-
-    def reset(self) -> None:
-        """Note that it answered."""
-        self._since = None
-
-    def spend(self, error: Exception) -> None:
-        """Return if `error` may pass by itself and there is patience left.
-
-        Raises
-        ------
-        ApiRefusedError
-            If it will not pass.
-        ApiAwayError
-            If it went on for too long.
-        """
-        if isinstance(error, ApiError):
-            code = error.status.code or 0
-            if code == _CONFLICT:
-                return  # somebody was faster: look again
-            if code != _TOO_MANY and code < _SERVER_ERROR:
-                raise ApiRefusedError(error.status.message or str(code)) from None
-        now = time.monotonic()
-        self._since = self._since if self._since is not None else now
-        if now - self._since > self._seconds:
-            raise ApiAwayError(self._seconds, str(error) or type(error).__name__) from None
 
 
 @dataclass(kw_only=True)
@@ -189,17 +150,7 @@ class Run:
         return reports
 
     def _insist(self, request: Callable[[], None]) -> bool:
-        """Repeat a request until it is done; False where the run is stopped first."""
-        while not self._is_stopped():
-            try:
-                request()
-            except UNANSWERED as error:
-                self._patience.spend(error)
-                self._stop.wait(FASTEST_LOOK_SECONDS)
-            else:
-                self._patience.reset()
-                return True
-        return False
+        return self._patience.insist(request, self._stop, self._is_stopped, FASTEST_LOOK_SECONDS)
 
     def _is_stopped(self) -> bool:
         # Whoever started this is gone, by kill -9 for instance, and may run it again any moment.
