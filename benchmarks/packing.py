@@ -21,7 +21,6 @@ from components.gpu.slices import TAINT_KEY, possible_resources
 from components.scheduling.config import SchedulingConfig
 from components.scheduling.plan import PACKING, SPREADING, scheduler_configuration
 from labctl.control_plane import ControlPlane
-from labctl.control_plane.client import ApiClient, tls_context
 
 from .measure import Measured
 from .packing_jobs import HOUR, Job, Lab, Work, arrivals, lab
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from labctl.control_plane import SimulatedNode
-    from labctl.control_plane.client import JsonValue
+    from labctl.control_plane.client import ApiClient, JsonValue
 
 __all__ = ["Outcome", "packing", "play"]
 
@@ -234,9 +233,7 @@ def _measured(plane: ControlPlane, name: str, laboratory: Lab, work: Work, bar: 
     # Taints are set when a node is made.
     plane.reconcile_nodes([])
     plane.reconcile_nodes(laboratory.nodes)
-    pki, server = plane.directory / "pki", plane.status().server
-    context = tls_context(authority=pki / "ca.crt", client=(pki / "admin.crt", pki / "admin.key"))
-    with ApiClient(server=server or "", context=context) as client:
+    with plane.client() as client:
         found = {scheduler: play(client, laboratory, work, scheduler) for scheduler in (SPREADING, PACKING)}
     for scheduler, outcome in found.items():
         lost = ", ".join(f"{count} of {outcome.arrived[kind]} {kind}" for kind, count in outcome.given_up.items())

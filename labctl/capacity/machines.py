@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from components.nodes.config import HostConfig, NodesConfig
-    from labctl.control_plane import SimulatedNode
+    from labctl.control_plane import NodeTaint, SimulatedNode
     from labctl.lab import Lab
 
     from .pods import Shape
 
-__all__ = ["HOSTNAME_LABEL", "Kind", "Machine", "NodeTaint", "kinds_of", "lab_machines", "recut_machines", "units"]
+__all__ = ["HOSTNAME_LABEL", "Kind", "Machine", "kinds_of", "lab_machines", "recut_machines", "units"]
 
 HOSTNAME_LABEL = "kubernetes.io/hostname"
 """The label in which nodes that are otherwise alike differ."""
@@ -30,15 +30,6 @@ HARD_EVICTION_MEMORY = "100Mi"
 """Memory below which a kubelet evicts, which it keeps back: its own default (kubelet, ``evictionHard``)."""
 UNSCHEDULED = frozenset({"NoSchedule", "NoExecute"})
 """Effects of taints that keep pods off; ``PreferNoSchedule`` only makes a node less welcome."""
-
-
-@dataclass(frozen=True, kw_only=True, order=True)
-class NodeTaint:
-    """One taint of a node."""
-
-    key: str
-    value: str
-    effect: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,7 +170,7 @@ def _machine(node: SimulatedNode, reserved: Mapping[str, int]) -> Machine:
             "kubernetes.io/arch": "amd64",
             **node.labels,
         },
-        taints=tuple(NodeTaint(key=taint.key, value=taint.value, effect=taint.effect) for taint in node.taints),
+        taints=node.taints,
         allocatable={resource: max(0, held - reserved.get(resource, 0)) for resource, held in capacity.items()},
     )
 

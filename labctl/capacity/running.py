@@ -6,6 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, cast
 
 from components.nodes.plan import KubeconfigSource, kubeconfig_source
+from labctl.control_plane import NodeTaint
 from labctl.embedded import control_plane_of
 from labctl.engine.providers.base import ProviderError
 from labctl.engine.providers.kubernetes.client import ApiError, Client, Method, Request
@@ -14,7 +15,7 @@ from labctl.engine.state import UpdateKind
 from labctl.restore.usage import kubeconfig_of
 
 from .errors import UnreachableClusterError
-from .machines import Machine, NodeTaint, units
+from .machines import Machine, units
 from .pods import PODS
 
 if TYPE_CHECKING:

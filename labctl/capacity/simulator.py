@@ -20,7 +20,7 @@ from urllib.parse import quote
 from pydantic import BaseModel, ConfigDict, Field
 
 from labctl.control_plane import SimulatedNode
-from labctl.control_plane.client import ApiClient, PatchType, tls_context
+from labctl.control_plane.client import PatchType
 from labctl.control_plane.nodes import CONCURRENCY, registration
 from labctl.control_plane.plane import ControlPlane
 
@@ -137,19 +137,23 @@ def running_scheduler(
     """
     _remove_abandoned(folder, progress)
     own = folder / str(os.getpid())
-    plane = _SchedulerAlone(
-        own / "control-plane",
-        kubeconfig=own / "kubeconfig",
-        pod_network=POD_NETWORK,
-        service_network=SERVICE_NETWORK,
-        scheduler=configuration,
-        progress=progress,
-    )
+    plane = _plane(own, configuration, progress)
     try:
         plane.start()
         yield Scheduler(plane, progress)
     finally:
         _remove(plane, own)
+
+
+def _plane(folder: Path, configuration: Mapping[str, Value] | None, progress: Progress) -> ControlPlane:
+    return _SchedulerAlone(
+        folder / "control-plane",
+        kubeconfig=folder / "kubeconfig",
+        pod_network=POD_NETWORK,
+        service_network=SERVICE_NETWORK,
+        scheduler=configuration,
+        progress=progress,
+    )
 
 
 def _remove_abandoned(folder: Path, progress: Progress) -> None:
@@ -159,13 +163,7 @@ def _remove_abandoned(folder: Path, progress: Progress) -> None:
             os.kill(int(left.name), 0)
         except ProcessLookupError:
             progress(f"removing what process {left.name}, which is no more, has left")
-            plane = _SchedulerAlone(
-                left / "control-plane",
-                kubeconfig=left / "kubeconfig",
-                pod_network=POD_NETWORK,
-                service_network=SERVICE_NETWORK,
-            )
-            _remove(plane, left)
+            _remove(_plane(left, None, progress), left)
         except PermissionError:
             continue
 
@@ -182,10 +180,8 @@ class Scheduler:
     """A scheduler that places pods on the nodes it is given."""
 
     def __init__(self, plane: ControlPlane, progress: Progress) -> None:
-        pki = plane.directory / "pki"
-        context = tls_context(authority=pki / "ca.crt", client=(pki / "admin.crt", pki / "admin.key"))
         self._plane, self._progress = plane, progress
-        self._client = ApiClient(server=plane.status().server or "", context=context, connections=CONCURRENCY)
+        self._client = plane.client(connections=CONCURRENCY)
         self._waves = count()
         self._nodes: dict[str, Machine] = {}
         self._prepare()

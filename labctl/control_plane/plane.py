@@ -2,8 +2,6 @@
 
 import contextlib
 import hashlib
-import ipaddress
-import json
 import shutil
 import tempfile
 import time
@@ -19,15 +17,13 @@ from .components import CONTROLLERS, ComponentSpec, Layout, Networks, component_
 from .definitions import establish_definitions
 from .errors import (
     ApiRequestError,
-    DamagedDataError,
-    InvalidNetworkError,
-    NetworkChangedError,
     NodesNotReadyError,
     NotRunningError,
 )
 from .health import await_health, is_well, still_unwell
 from .kubeconfig import KubeconfigUser, kubeconfig_text
 from .kwok import kwok_configuration
+from .networks import ipv4_network, keep_networks, kept_networks
 from .nodes import CONCURRENCY, NodeChanges, SimulatedNode, reconcile, unready
 from .obtain import Toolbox
 from .pins import CONTROL_PLANE_TOOLS, tool_pin
@@ -128,8 +124,8 @@ class ControlPlane:
         self.directory = directory.absolute()
         self.kubeconfig = kubeconfig.absolute()
         self._networks = Networks(pods=pod_network, services=service_network)
-        self._service_address = str(_network("service", service_network).network_address + 1)
-        _network("pod", pod_network)
+        self._service_address = str(ipv4_network("service", service_network).network_address + 1)
+        ipv4_network("pod", pod_network)
         self._progress = progress
         self._layout = Layout(self.directory)
         self._scheduler = None if scheduler is None else scheduler_text(self._layout, scheduler)
@@ -162,7 +158,7 @@ class ControlPlane:
     def is_running(self) -> bool:
         """Return whether every component runs as it should and is well, within milliseconds."""
         ports = read_ports(self._layout.ports)
-        if set(ports) != set(PortUse) or not self.kubeconfig.exists() or not self._same_networks():
+        if set(ports) != set(PortUse) or not self.kubeconfig.exists() or kept_networks(self._layout) != self._networks:
             return False
         if not self._same_scheduler():
             return False
@@ -234,7 +230,7 @@ class ControlPlane:
         NotRunningError, ForeignNodeError, NodesNotReadyError, ApiRequestError
             Each names what to do; after the last two a second call goes on.
         """
-        with self._client(connections=CONCURRENCY) as client:
+        with self.client(connections=CONCURRENCY) as client:
             try:
                 client.request("GET", "/readyz")
             except ApiRequestError as error:
@@ -249,12 +245,14 @@ class ControlPlane:
                 time.sleep(READY_POLL_SECONDS)
         return changes
 
-    @contextmanager
-    def _lock(self, doing: str) -> Generator[None]:
-        with exclusive_lock(self._layout.lock, progress=self._progress, waiting_for=f"{doing} {self.name}"):
-            yield
+    def client(self, connections: int = 1) -> ApiClient:
+        """Return its API server, spoken to as its administrator over so many connections.
 
-    def _client(self, connections: int) -> ApiClient:
+        Raises
+        ------
+        NotRunningError
+            If it was never started.
+        """
         ports = read_ports(self._layout.ports)
         if PortUse.API_SERVER not in ports or not (self._layout.pki / "admin.crt").exists():
             raise NotRunningError(directory=self.directory)
@@ -262,6 +260,11 @@ class ControlPlane:
         return ApiClient(
             server=f"https://{LOOPBACK}:{ports[PortUse.API_SERVER]}", context=context, connections=connections
         )
+
+    @contextmanager
+    def _lock(self, doing: str) -> Generator[None]:
+        with exclusive_lock(self._layout.lock, progress=self._progress, waiting_for=f"{doing} {self.name}"):
+            yield
 
     def _specs(self, ports: Mapping[PortUse, int]) -> dict[str, ComponentSpec]:
         configured = self._scheduler is not None
@@ -279,7 +282,7 @@ class ControlPlane:
 
     def _start(self) -> None:
         require_space(_DATA, self.directory, NEEDED_DATA_BYTES)
-        self._keep_networks()
+        keep_networks(self._layout, self._networks)
         tools = Toolbox().obtain(self._programs, self._progress)
         ports = keep_ports(self._layout.ports, in_use_by_us=self._ports_in_use(), progress=self._progress)
         made = ensure_pki(self._layout.pki, control_plane_requests(self._service_address))
@@ -297,7 +300,7 @@ class ControlPlane:
         is_new_server = not self._runs(specs["kube-apiserver"])
         self._bring_up([specs["etcd"], specs["kube-apiserver"]], tools)
         if is_new_server:
-            with self._client(connections=1) as client:
+            with self.client(connections=1) as client:
                 establish_definitions(client)
         if "kwok" in specs and not self._runs(specs["kwok"]):
             self._prepare_for_kwok()
@@ -354,7 +357,7 @@ class ControlPlane:
         return {use: port for use, port in kept.items() if owner[use] in running}
 
     def _prepare_for_kwok(self) -> None:
-        with self._client(connections=1) as client:
+        with self.client(connections=1) as client:
             install_simulation(client)
             # The leases of the kwok that is gone: a new one would wait for each to run out.
             client.request(
@@ -367,7 +370,7 @@ class ControlPlane:
         for name, user in _KUBECONFIGS.items():
             write_private(self._layout.config / f"{name}.kubeconfig", self._kubeconfig(name, user, server))
         # kwok gives a pod one address, of one network.
-        kwok = kwok_configuration(pod_network=str(_network("pod", self._networks.pods)), port=ports[PortUse.KWOK])
+        kwok = kwok_configuration(pod_network=str(ipv4_network("pod", self._networks.pods)), port=ports[PortUse.KWOK])
         write_private(self._layout.config / "kwok.yaml", kwok.encode())
         if self._scheduler is not None:
             write_private(self._layout.scheduler, self._scheduler.encode())
@@ -379,47 +382,6 @@ class ControlPlane:
         authority = (self._layout.pki / "ca.crt").read_bytes()
         owner = KubeconfigUser(name=user, certificate=path.read_bytes(), key=key.read_bytes())
         return kubeconfig_text(cluster=self.name, server=server, authority=authority, user=owner).encode()
-
-    def _kept_networks(self) -> Networks | None:
-        try:
-            return Networks(**json.loads(self._layout.networks.read_text(encoding="utf-8")))
-        except FileNotFoundError:
-            return None
-        except (ValueError, TypeError) as error:
-            raise DamagedDataError(path=self._layout.networks, reason=str(error)) from error
-
-    def _same_networks(self) -> bool:
-        return self._kept_networks() == self._networks
-
-    def _keep_networks(self) -> None:
-        kept = self._kept_networks()
-        if kept is None:
-            write_private(
-                self._layout.networks,
-                json.dumps({"pods": self._networks.pods, "services": self._networks.services}).encode(),
-            )
-            return
-        for which, old, new in (
-            ("service", kept.services, self._networks.services),
-            ("pod", kept.pods, self._networks.pods),
-        ):
-            if old != new:
-                raise NetworkChangedError(directory=self.directory, which=which, kept=old, wanted=new)
-
-
-def _network(which: str, value: str) -> ipaddress.IPv4Network:
-    """Return the IPv4 network of one or two."""
-    first, *others = value.split(",")
-    try:
-        network = ipaddress.IPv4Network(first)
-        second = [ipaddress.IPv6Network(other) for other in others]
-    except ValueError as error:
-        raise InvalidNetworkError(which=which, value=value, reason=str(error)) from error
-    if len(second) > 1:
-        raise InvalidNetworkError(which=which, value=value, reason="there is more than one of a family")
-    if network.prefixlen > 24:  # noqa: PLR2004 - 256 addresses are few even for a test
-        raise InvalidNetworkError(which=which, value=value, reason="it has fewer than 256 addresses (/24)")
-    return network
 
 
 def _fingerprint(spec: ComponentSpec) -> str:

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from labctl.capacity.machines import Machine, NodeTaint
+    from labctl.capacity.machines import Machine
     from labctl.capacity.pods import Profile
+    from labctl.control_plane import NodeTaint
 
 
 class MakesMachines(Protocol):

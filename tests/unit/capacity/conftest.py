@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from labctl.capacity.machines import HOSTNAME_LABEL, Machine, NodeTaint
+from labctl.capacity.machines import HOSTNAME_LABEL, Machine
 from labctl.capacity.pods import Profile, Shape
+from labctl.control_plane import NodeTaint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,10 +8,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from labctl.capacity.demand import arrivals
-from labctl.capacity.machines import Machine, NodeTaint, kinds_of, recut_machines, units
+from labctl.capacity.machines import Machine, kinds_of, recut_machines, units
 from labctl.capacity.packing import PackingModel
 from labctl.capacity.pods import Expression, Shape, Toleration
 from labctl.capacity.reasons import in_words, message_counts, refusal_of
+from labctl.control_plane import NodeTaint
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
