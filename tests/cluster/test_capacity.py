@@ -16,10 +16,11 @@ from lab_copy import LabCopy, ended
 
 from labctl.capacity.answers import Case, count_each, fill_up, serve
 from labctl.capacity.demand import Demand, even_demand
-from labctl.capacity.machines import HOSTNAME_LABEL, Machine, NodeTaint
+from labctl.capacity.machines import HOSTNAME_LABEL, Machine
 from labctl.capacity.pods import Expression, Profile, Shape, Toleration
 from labctl.capacity.reasons import message_counts
 from labctl.capacity.simulator import Scheduler, running_scheduler
+from labctl.control_plane import NodeTaint
 from labctl.control_plane.progress import silent
 
 if TYPE_CHECKING:
