@@ -12,7 +12,7 @@ from components.gpu import checks as gpu_checks
 from components.gpu.config import DriverSource
 from components.gpu.slices import offered_slices
 from components.hub import checks as hub_checks
-from components.hub.values import SERVER_UID
+from components.hub.ids import SERVER_UID
 from components.network import checks as network_checks
 from components.network.facts import network_facts
 from components.nodes import checks as nodes_checks

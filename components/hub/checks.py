@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from components.network.facts import NetworkFacts
     from components.problems import Path
 
-    from .config import HubConfig, ProfileConfig
+    from .config import HubConfig
+    from .profiles_config import ProfileConfig
 
 __all__ = ["check", "check_networks"]
 

@@ -29,7 +29,8 @@ from .errors import MissingClientSecretError
 from .facts import HubFacts, RouteTarget
 from .flows import proxy_exceptions
 from .plan import hub_values, namespace_plan
-from .values import CLIENT_SECRET_KEY, SECTIONS
+from .signin import CLIENT_SECRET_KEY
+from .values import SECTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -7,29 +7,24 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from components.addresses import Address, AnyNetwork, Cidr, DnsLabel
-from components.gpu.models import GpuModelName
 from components.model import Model
 from components.networks import IPV6
-from components.quantities import Duration, Millicores, Size
+from components.quantities import Size
 
 from .authentication import Authentication
-from .errors import CullingIntervalError, GuaranteeAboveLimitError, WebProxyError
+from .errors import WebProxyError
+from .limits_config import CullingConfig, ServersConfig
+from .operation_config import DatabaseConfig
+from .profiles_config import ProfileConfig
 
 __all__ = [
-    "CullingConfig",
-    "DatabaseConfig",
     "EgressRule",
-    "GpuRequest",
     "HomeKey",
     "HomesConfig",
     "HubConfig",
     "Internet",
     "NetworkAccess",
-    "ProfileConfig",
-    "ProfileResources",
-    "ResourceAmounts",
     "ResourcePolicy",
-    "ServersConfig",
     "WebProxy",
 ]
 
@@ -65,57 +60,6 @@ class Internet(StrEnum):
     """The lab's web proxy alone, which says what lies beyond it."""
 
 
-class ResourceAmounts(Model):
-    """CPU and memory."""
-
-    cpu: Millicores | None = Field(default=None, title="CPU", description="Cores, such as 2 or 500m.")
-    memory: Size | None = Field(default=None, description="Memory, such as 4Gi.")
-
-
-class ProfileResources(Model):
-    """What a server is promised, and what it may use at most."""
-
-    guarantee: ResourceAmounts = Field(description="Reserved for the server; decides which node has room for it.")
-    limit: ResourceAmounts = Field(
-        default=ResourceAmounts(), description="The most it may use; only with resourcePolicy: strict."
-    )
-
-    @model_validator(mode="after")
-    def _guarantee_within_limit(self) -> Self:
-        cpu, memory = self.guarantee.cpu, self.guarantee.memory
-        if cpu is not None and self.limit.cpu is not None and cpu > self.limit.cpu:
-            raise GuaranteeAboveLimitError(quantity="CPU", guarantee=cpu, limit=self.limit.cpu)
-        if memory is not None and self.limit.memory is not None and memory > self.limit.memory:
-            raise GuaranteeAboveLimitError(quantity="memory", guarantee=memory, limit=self.limit.memory)
-        return self
-
-
-class GpuRequest(Model):
-    """GPU slices of one server."""
-
-    slice: str = Field(
-        description="A slice the gpu section offers: a MIG profile such as 1g.10gb, or whole, either with .shared, or "
-        "whole.mps."
-    )
-    count: int = Field(default=1, ge=1, le=16, description="How many.")
-    model: GpuModelName | None = Field(
-        default=None, description="Only on this GPU model, where several offer slices of that name."
-    )
-
-
-class ProfileConfig(Model):
-    """One choice of the spawn page."""
-
-    slug: DnsLabel = Field(description="Identifier in addresses and in the hub's API.")
-    name: str = Field(min_length=1, max_length=80, description="What users read.")
-    description: str = Field(default="", max_length=500, description="One or two sentences under the name.")
-    image: DnsLabel = Field(description="Name of the image among the environment's pins.")
-    default: bool = Field(default=False, description="Whether it is chosen unless the user chooses.")
-    resources: ProfileResources = Field(description="CPU and memory.")
-    gpu: GpuRequest | None = Field(default=None, title="GPU", description="GPU slices; none without it.")
-    groups: tuple[str, ...] = Field(default=(), description="Groups that see and may start it; empty means everybody.")
-
-
 class HomesConfig(Model):
     """Users' home folders: one claim each, which outlives the server and the user's entry in the hub."""
 
@@ -127,20 +71,6 @@ class HomesConfig(Model):
     mount_path: str = Field(
         default="/home/jovyan", pattern=r"^/[\w/.-]+$", description="Where the home appears in the server."
     )
-
-
-class CullingConfig(Model):
-    """When servers are stopped without being asked."""
-
-    idle: Duration = Field(default=Duration.parse("2h"), description="How long a server may be idle.")
-    every: Duration = Field(default=Duration.parse("10m"), description="How often idle servers are looked for.")
-    max_age: Duration | None = Field(default=None, description="How long any server may run, busy or not.")
-
-    @model_validator(mode="after")
-    def _looks_often_enough(self) -> Self:
-        if self.every > self.idle:
-            raise CullingIntervalError(self.every, self.idle)
-        return self
 
 
 class EgressRule(Model):
@@ -190,24 +120,6 @@ class NetworkAccess(Model):
         if (self.internet is Internet.PROXY) != (self.proxy is not None):
             raise WebProxyError(is_wanted=self.internet is Internet.PROXY)
         return self
-
-
-class DatabaseConfig(Model):
-    """The hub's database: SQLite on a volume of its own."""
-
-    capacity: Size = Field(default=Size.gibibytes(1), description="Capacity of its claim.")
-
-
-class ServersConfig(Model):
-    """Bounds on user servers altogether."""
-
-    start_timeout: Duration = Field(
-        default=Duration.parse("10m"), description="How long a server may take to start; a large image is pulled first."
-    )
-    concurrent_spawns: int = Field(
-        default=64, ge=1, le=1024, description="Servers that may be starting at once; more are asked to try again."
-    )
-    most: int | None = Field(default=None, ge=1, description="Servers that may run at once; without it, no bound.")
 
 
 class HubConfig(Model):

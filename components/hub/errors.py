@@ -3,7 +3,9 @@
 from components.errors import ConfigurationError
 
 __all__ = [
+    "ContradictingPartsError",
     "CullingIntervalError",
+    "DirectoryPasswordError",
     "GroupsClaimError",
     "GuaranteeAboveLimitError",
     "MissingClientSecretError",
@@ -12,6 +14,13 @@ __all__ = [
     "UnofferedSliceError",
     "WebProxyError",
 ]
+
+
+class ContradictingPartsError(ValueError):
+    """Two parts of the hub's plan say different things of one setting: a mistake of this program."""
+
+    def __init__(self, where: str, key: str) -> None:
+        super().__init__(f"two parts of the hub's plan say different things of {where}.{key}")
 
 
 class NobodyAllowedError(ConfigurationError):
@@ -90,3 +99,16 @@ class WebProxyError(ConfigurationError):
             super().__init__(
                 what="a proxy is named, but servers are not sent to it", remedy="set internet: proxy, or drop proxy"
             )
+
+
+class DirectoryPasswordError(ConfigurationError):
+    """A directory's entry without its password, or a password without its entry."""
+
+    def __init__(self, *, has_name: bool) -> None:
+        if has_name:
+            super().__init__(
+                what="bindDn has no bindPassword",
+                remedy="add bindPassword: {secret: directoryPassword}, or drop bindDn",
+            )
+        else:
+            super().__init__(what="bindPassword has no bindDn to go with", remedy="add bindDn, or drop bindPassword")

@@ -15,16 +15,8 @@ if TYPE_CHECKING:
 
     from components.model import Value
 
-__all__ = ["CALL", "MODULE", "database_home", "request_settings", "request_volume", "request_volume_mount"]
+__all__ = ["VOLUME", "database_home", "request_settings", "request_volume", "request_volume_mount"]
 
-MODULE = "lab_homes"
-"""Module of ours that asks; it lies beside the others."""
-CALL = f"""\
-from {MODULE} import ask_before_start
-
-ask_before_start(c, get_config("custom.homes"))
-"""
-"""What the hub runs after its other hooks are set, of which one names the claim."""
 FOLDER = "/srv/home-requests"
 """Where the hub has the folder of requests and answers."""
 VOLUME = "home-requests"
@@ -49,7 +41,7 @@ def database_home(namespace: str) -> KnownHome:
 
 
 def request_settings(uid: int, gid: int) -> Mapping[str, Value]:
-    """Return what our module reads: the `HomesSettings` of ``files/lab_homes.py``.
+    """Return what our module reads: the `HomesSettings` of ``files/lab_hub/home_requests.py``.
 
     Parameters
     ----------
@@ -60,10 +52,10 @@ def request_settings(uid: int, gid: int) -> Mapping[str, Value]:
 
 
 def request_volume(claim: str) -> Mapping[str, Value]:
-    """Return the hub pod's volume of the folder, by the name of its claim."""
-    return {"name": VOLUME, "persistentVolumeClaim": {"claimName": claim}}
+    """Return the hub pod's volume of the folder, `VOLUME`, by the name of its claim."""
+    return {"persistentVolumeClaim": {"claimName": claim}}
 
 
 def request_volume_mount() -> Mapping[str, Value]:
     """Return where the hub's container has it."""
-    return {"name": VOLUME, "mountPath": FOLDER}
+    return {"mountPath": FOLDER}

@@ -8,9 +8,9 @@ Pure. Signatures for the caller::
     hub_values(config, facts) -> {top-level key: values}
 
 **Homes.** A home is one claim. Its name follows from the account's unchanging identifier at the identity provider
-(``homes.key: account``; see ``files/lab_hub.py``) or from the user name (``homes.key: username``), each by a function
-that never changes and on every start anew, so that no renamed user, freed row of the database or restored hub leads to
-somebody else's home. The storage class keeps what is on it when the claim goes, and nothing here deletes claims.
+(``homes.key: account``; see ``files/lab_hub/homes.py``) or from the user name (``homes.key: username``), each by a
+function that never changes and on every start anew, so that no renamed user, freed row of the database or restored hub
+leads to somebody else's home. The storage class keeps what is on it when the claim goes, and nothing here deletes claims.
 
 **Resources.** Under the lax policy a server has a guarantee and no limit: it may use its whole node. When memory runs
 out, the server that is furthest beyond its guarantee dies: ``oom_score_adj`` of Burstable pods falls with the request

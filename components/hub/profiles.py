@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from components.gpu.slices import allowed_node_labels
 
 from .errors import UnofferedSliceError
+from .parts import HubPart
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,9 +18,10 @@ if TYPE_CHECKING:
     from components.model import Value
     from components.quantities import Size
 
-    from .config import GpuRequest, HubConfig, ProfileConfig
+    from .config import HubConfig
+    from .profiles_config import GpuRequest, ProfileConfig
 
-__all__ = ["byte_specification", "matching_slices", "page_text", "profile_groups", "profile_list"]
+__all__ = ["byte_specification", "matching_slices", "page_text", "profile_groups", "profile_list", "profiles_part"]
 
 CHART_TOLERATIONS: Sequence[Mapping[str, Value]] = tuple(
     {"key": key, "operator": "Equal", "value": "user", "effect": "NoSchedule"}
@@ -62,6 +64,11 @@ def profile_list(
 def profile_groups(config: HubConfig) -> Mapping[str, Sequence[str]]:
     """Return the groups that may see a profile, by its slug; profiles for everybody are not in it."""
     return {profile.slug: list(profile.groups) for profile in config.profiles if profile.groups}
+
+
+def profiles_part(config: HubConfig) -> HubPart:
+    """Return what shows and enforces profiles by group (``files/lab_hub/profiles.py``)."""
+    return HubPart(settings={"groups": {slug: list(names) for slug, names in profile_groups(config).items()}})
 
 
 def matching_slices(request: GpuRequest, slices: Sequence[Slice]) -> Sequence[Slice]:

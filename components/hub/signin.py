@@ -13,6 +13,7 @@ from .authentication import (
     GoogleAuthentication,
     OidcAuthentication,
 )
+from .parts import HubPart
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,8 +21,21 @@ if TYPE_CHECKING:
     from components.model import Value
 
     from .authentication import Authentication
+    from .config import HubConfig
+    from .facts import HubFacts
 
-__all__ = ["CLIENT_SECRET_VARIABLE", "AccountKey", "account_key", "authenticator_config", "provider_ports"]
+__all__ = [
+    "CLIENT_SECRET_KEY",
+    "CLIENT_SECRET_VARIABLE",
+    "AccountKey",
+    "account_key",
+    "authenticator_config",
+    "provider_ports",
+    "signin_part",
+]
+
+CLIENT_SECRET_KEY = "client-secret"  # noqa: S105 - the key's name
+"""Key of the provider's client secret in its Secret."""
 
 CLIENT_SECRET_VARIABLE = "OAUTH_CLIENT_SECRET"  # noqa: S105 - the variable's name
 """Environment variable every OAuthenticator falls back to for its client secret (oauthenticator 17, ``oauth2.py``)."""
@@ -104,6 +118,23 @@ def authenticator_config(authentication: Authentication, hostname: str) -> Mappi
             return _sections("generic-oauth", "GenericOAuthenticator", common | own)
         case _:
             assert_never(authentication)
+
+
+def signin_part(config: HubConfig, facts: HubFacts) -> HubPart:
+    """Return what signs people in: the authenticator and, by environment, its secret.
+
+    Parameters
+    ----------
+    config
+        Hub section; checked.
+    facts
+        What is around the hub.
+    """
+    sections = authenticator_config(config.authentication, facts.hostname or "localhost")
+    if facts.client_secret is None:
+        return HubPart(sections=sections)
+    reference: Value = {"name": facts.client_secret, "key": CLIENT_SECRET_KEY}
+    return HubPart(sections=sections, environment={CLIENT_SECRET_VARIABLE: {"valueFrom": {"secretKeyRef": reference}}})
 
 
 def provider_ports(authentication: Authentication) -> tuple[int, ...]:

@@ -6,13 +6,15 @@ import html
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from . import home_requests
 from .config import HomeKey
-from .profiles import profile_groups, profile_list
-from .signin import CLIENT_SECRET_VARIABLE, account_key, authenticator_config
+from .homes import homes_part
+from .ids import SERVER_GID, SERVER_UID
+from .parts import HubFile, HubPart, together
+from .profiles import profile_list, profiles_part
+from .signin import signin_part
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from components.images import ImageReference
     from components.model import Value
@@ -20,23 +22,16 @@ if TYPE_CHECKING:
     from .config import HubConfig, WebProxy
     from .facts import HubFacts
 
-__all__ = ["CLIENT_SECRET_KEY", "SECTIONS", "SERVER_UID", "hub_values"]
+__all__ = ["CALL", "SECTIONS", "hub_values"]
 
-CLIENT_SECRET_KEY = "client-secret"  # noqa: S105 - the key's name
-"""Key of the provider's client secret in its Secret."""
-SERVER_UID = 1000
-"""User id of a server's processes: ``jovyan`` in Jupyter's images (docker-stacks, ``NB_UID``)."""
-SERVER_GID = 100
-"""Group id of a server's processes and volumes: ``users`` in Jupyter's images (docker-stacks, ``NB_GID``)."""
 CULL_CONCURRENCY = 10
 """Servers the culler stops at once; the chart's default, which spares the API server."""
-MODULE = "lab_hub"
-"""Module of ours the hub imports; it lies beside the chart's own configuration, which is on the path."""
 CONFIGURATION_FOLDER = "/usr/local/etc/jupyterhub"
 """Where the chart mounts the hub's configuration (``hub/deployment.yaml``)."""
-
-_CALL = f"""\
-from {MODULE} import configure
+PACKAGE = "lab_hub"
+"""Package of ours the hub imports; it lies beside the chart's own configuration, which is on the path."""
+CALL = """\
+from lab_hub.configure import configure
 from z2jh import get_config
 
 configure(c, get_config("custom.lab"))
@@ -86,16 +81,17 @@ def hub_values(config: HubConfig, facts: HubFacts) -> Mapping[str, Mapping[str, 
     UnofferedSliceError
         If a profile asks for a slice nobody offers, which the checks report first.
     """
+    part = together(_parts(config, facts))
     values: dict[str, dict[str, Value]] = {
-        "hub": _hub(config, facts),
+        "hub": _hub(config, facts, part),
         "proxy": _proxy(facts),
-        "singleuser": _singleuser(config, facts),
+        "singleuser": _singleuser(config, facts, part),
         "cull": _cull(config),
         "scheduling": _scheduling(),
         "prePuller": _pre_puller(facts),
         "httpRoute": _http_route(facts),
         "ingress": {"enabled": False},
-        "custom": _custom(config, facts),
+        "custom": {"lab": dict(part.settings)},
     }
     for pin, place in _CHART_IMAGES.items():
         if (image := facts.images.get(pin)) is not None:
@@ -103,24 +99,9 @@ def hub_values(config: HubConfig, facts: HubFacts) -> Mapping[str, Mapping[str, 
     return values
 
 
-def _modules(config: HubConfig, facts: HubFacts) -> Mapping[str, str]:
-    """Return the modules of ours the hub needs, by name, each with the lines that call it.
-
-    `MODULE` names claims after accounts and shows profiles by group; the other one asks for the home of that name, so
-    it is called second, and not without the first, whose hook it goes on from.
-    """
-    asks = facts.home_requests is not None
-    needed: dict[str, str] = {}
-    if asks or profile_groups(config) or _home_settings(config) is not None:
-        needed[MODULE] = _CALL
-    if asks:
-        needed[home_requests.MODULE] = home_requests.CALL
-    return needed
-
-
-def _hub(config: HubConfig, facts: HubFacts) -> dict[str, Value]:
+def _hub(config: HubConfig, facts: HubFacts, part: HubPart) -> dict[str, Value]:
     hub: dict[str, Value] = {
-        "config": _hub_config(config, facts),
+        "config": _hub_config(facts, part),
         "existingSecret": facts.secret,
         "db": {
             "type": "sqlite-pvc",
@@ -135,31 +116,51 @@ def _hub(config: HubConfig, facts: HubFacts) -> dict[str, Value]:
         "allowNamedServers": False,
         "extraPodSpec": _priority(facts.services_priority),
         "networkPolicy": _NO_POLICY,
+        "extraFiles": _modules() | {_file_key(file): _hub_file(file) for file in part.files},
+        "extraConfig": {"lab": CALL},
+        **part.hub,
     }
     if config.servers.most is not None:
         hub["activeServerLimit"] = config.servers.most
     if config.announcement is not None:
         # The page's template marks it as safe HTML; ours is plain text.
         hub["templateVars"] = {"announcement": html.escape(config.announcement)}
-    if facts.client_secret is not None:
-        reference: Value = {"name": facts.client_secret, "key": CLIENT_SECRET_KEY}
-        hub["extraEnv"] = {CLIENT_SECRET_VARIABLE: {"valueFrom": {"secretKeyRef": reference}}}
-    if facts.home_requests is not None:
-        hub["extraVolumes"] = [home_requests.request_volume(facts.home_requests)]
-        hub["extraVolumeMounts"] = [home_requests.request_volume_mount()]
-    if modules := _modules(config, facts):
-        hub["extraFiles"] = {name: _module_file(name) for name in modules}
-        hub["extraConfig"] = {"lab": "".join(modules.values())}
+    if part.environment:
+        hub["extraEnv"] = dict(part.environment)
+    if part.volumes:
+        hub["extraVolumes"] = _named(part.volumes)
+        hub["extraVolumeMounts"] = _named(part.mounts)
+    if part.services:
+        hub["services"] = dict(part.services)
+    if part.roles:
+        hub["loadRoles"] = dict(part.roles)
     return hub
 
 
-def _module_file(name: str) -> Value:
-    code = files("components.hub.files").joinpath(f"{name}.py").read_text(encoding="utf-8")
-    return {"mountPath": f"{CONFIGURATION_FOLDER}/{name}.py", "mode": 0o444, "stringData": code}
+def _named(items: Mapping[str, Value]) -> list[Value]:
+    """Return a list of what the chart names by a field, out of what we name by key."""
+    return [{"name": name, **(item if isinstance(item, dict) else {})} for name, item in items.items()]
 
 
-def _hub_config(config: HubConfig, facts: HubFacts) -> Value:
-    sections = authenticator_config(config.authentication, facts.hostname or "localhost")
+def _modules() -> dict[str, Value]:
+    """Return the package of ours that runs in the hub, file by file."""
+    folder = files("components.hub.files").joinpath(PACKAGE)
+    modules = sorted(found.name for found in folder.iterdir() if found.name.endswith(".py"))
+    every = (HubFile(source=f"{PACKAGE}/{name}", target=f"{CONFIGURATION_FOLDER}/{PACKAGE}/{name}") for name in modules)
+    return {_file_key(file): _hub_file(file) for file in every}
+
+
+def _hub_file(file: HubFile) -> Value:
+    text = files("components.hub.files").joinpath(file.source).read_text(encoding="utf-8")
+    return {"mountPath": file.target, "mode": 0o444, "stringData": text}
+
+
+def _file_key(file: HubFile) -> str:
+    """Return a file's key in the Secret that carries it; there a name has no slash."""
+    return file.source.replace("/", ".")
+
+
+def _hub_config(facts: HubFacts, part: HubPart) -> Value:
     spawner: dict[str, Value] = {
         # Deleting a user from the hub is not deleting their data.
         "delete_pvc": False,
@@ -189,8 +190,8 @@ def _hub_config(config: HubConfig, facts: HubFacts) -> Value:
         # The chart sets it only with its own user scheduler, which is off (jupyterhub_config.py), and goes over this
         # section last.
         spawner["scheduler_name"] = facts.servers_scheduler
-    hub = {"admin_access": False, **sections["JupyterHub"]}
-    return {**sections, "JupyterHub": hub, "KubeSpawner": spawner}
+    ours = together([HubPart(sections={"JupyterHub": {"admin_access": False}, "KubeSpawner": spawner}), part])
+    return {section: dict(settings) for section, settings in ours.sections.items()}
 
 
 def _proxy(facts: HubFacts) -> dict[str, Value]:
@@ -206,7 +207,7 @@ def _proxy(facts: HubFacts) -> dict[str, Value]:
     }
 
 
-def _singleuser(config: HubConfig, facts: HubFacts) -> dict[str, Value]:
+def _singleuser(config: HubConfig, facts: HubFacts, part: HubPart) -> dict[str, Value]:
     default = next(profile for profile in config.profiles if profile.default)
     by_account = config.homes.key is HomeKey.ACCOUNT
     volumes: dict[str, Value] = {
@@ -224,6 +225,8 @@ def _singleuser(config: HubConfig, facts: HubFacts) -> dict[str, Value]:
         }
         for volume in facts.volumes
     }
+    for name, volume in part.server_volumes.items():
+        volumes[name] = {"name": name, **(volume if isinstance(volume, dict) else {})}
     return {
         "image": _image(facts.images[default.image]),
         "defaultUrl": "/lab",
@@ -235,7 +238,10 @@ def _singleuser(config: HubConfig, facts: HubFacts) -> dict[str, Value]:
         # The chart's own block is a privileged init container, which the namespace refuses; policies do it instead.
         "cloudMetadata": {"blockWithIptables": False, "ip": "169.254.169.254"},
         "networkPolicy": _NO_POLICY,
-        "extraEnv": _proxy_environment(config.network.proxy, facts.proxy_exceptions),
+        "extraEnv": {
+            **_proxy_environment(config.network.proxy, facts.proxy_exceptions),
+            **part.server_environment,
+        },
         # A profile says what it guarantees; the chart's own 1 GiB must not come in where one says nothing.
         "memory": {"guarantee": 0},
         "storage": {
@@ -251,8 +257,9 @@ def _singleuser(config: HubConfig, facts: HubFacts) -> dict[str, Value]:
                 "volumeNameTemplate": "home",
             },
             "extraVolumes": volumes,
-            "extraVolumeMounts": mounts,
+            "extraVolumeMounts": {**mounts, **part.server_mounts},
         },
+        **part.singleuser,
     }
 
 
@@ -309,25 +316,11 @@ def _http_route(facts: HubFacts) -> dict[str, Value]:
     }
 
 
-def _home_settings(config: HubConfig) -> Mapping[str, Value] | None:
-    key = account_key(config.authentication) if config.homes.key is HomeKey.ACCOUNT else None
-    if key is None:
-        return None
-    return {"issuer": key.issuer, "userInfo": key.user_info, "claims": list(key.claims)}
-
-
-def _custom(config: HubConfig, facts: HubFacts) -> dict[str, Value]:
-    """Return what our modules read, each from a key of its own."""
-    custom: dict[str, Value] = {"lab": _lab_settings(config)}
-    if facts.home_requests is not None:
-        custom["homes"] = home_requests.request_settings(SERVER_UID, SERVER_GID)
-    return custom
-
-
-def _lab_settings(config: HubConfig) -> Value:
-    """Return what our module reads: the two `LabSettings` of ``files/lab_hub.py``."""
-    groups = {slug: list(names) for slug, names in profile_groups(config).items()}
-    return {"home": _home_settings(config), "groups": groups}
+def _parts(config: HubConfig, facts: HubFacts) -> Iterator[HubPart]:
+    """Yield what each subject adds."""
+    yield signin_part(config, facts)
+    yield homes_part(config, facts)
+    yield profiles_part(config)
 
 
 def _priority(name: str | None) -> Value:

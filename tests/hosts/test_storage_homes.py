@@ -15,8 +15,8 @@ import pytest
 from bed import Bed, Host
 from storage_hosts import StorageHosts, lay_disks, pool, prepare_storage
 
-from components.hub.files import lab_homes
-from components.hub.files.lab_homes import HomeRequest, Status, obtain
+from components.hub.files.lab_hub import home_requests
+from components.hub.files.lab_hub.home_requests import HomeRequest, Status, obtain
 from components.storage.config import StorageConfig
 from components.storage.homes_plan import REQUESTER_UID
 
@@ -353,7 +353,7 @@ def squashed(host: Host, monkeypatch: pytest.MonkeyPatch) -> Generator[Path]:
     # Opened as root: the way there leads through another process' file systems, which only root may look into.
     folder = os.open(f"/proc/{host.init}/root/tank/home-requests", os.O_RDONLY | os.O_DIRECTORY)
     with ThreadPoolExecutor(8, initializer=as_requester) as threads:
-        monkeypatch.setattr(lab_homes, "_THREADS", threads)
+        monkeypatch.setattr(home_requests, "_THREADS", threads)
         yield Path(f"/proc/self/fd/{folder}")
     os.close(folder)
 

@@ -17,7 +17,7 @@ from nfs_client import PACKAGES, Mount, NfsError
 from storage_hosts import StorageHosts, lay_disks, pool, prepare_storage
 from test_storage_exports import install
 
-from components.hub.files.lab_homes import Answer, HomeRequest, Status
+from components.hub.files.lab_hub.home_requests import Answer, HomeRequest, Status
 from components.nodes.config import NodesConfig
 from components.storage.config import StorageConfig
 from components.storage.export_files import GRACE_SECONDS

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import sys
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -13,13 +14,14 @@ from home_answers import storage_host
 from hub_labs import FACTS, hub
 from test_hub_signin import GITHUB, GOOGLE, OIDC
 
-from components.hub.files import lab_homes, lab_hub
-from components.hub.files.lab_hub import HubConfiguration, claim_name, configure
+from components.hub import files
+from components.hub.files.lab_hub.configure import configure
+from components.hub.files.lab_hub.homes import claim_name
+from components.hub.files.lab_hub.objects import HubConfiguration
 from components.hub.plan import hub_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path
 
     from components.hub.facts import HubFacts
 
@@ -128,8 +130,8 @@ def spawner(monkeypatch: pytest.MonkeyPatch) -> RealSpawner:
     return configured_spawner(FACTS, monkeypatch)
 
 
-def configured_spawner(facts: HubFacts, monkeypatch: pytest.MonkeyPatch, **custom: object) -> RealSpawner:
-    """Return the same for other facts, with these keys of the chart's ``custom`` values replaced."""
+def configured_spawner(facts: HubFacts, monkeypatch: pytest.MonkeyPatch, **settings: object) -> RealSpawner:
+    """Return the same for other facts, with these keys of the chart's ``custom.lab`` replaced."""
     monkeypatch.setattr(kubespawner_module, "load_config", nothing)
     monkeypatch.setattr(kubespawner_module, "shared_client", nothing)
     values = hub_values(hub(), facts)
@@ -145,7 +147,8 @@ def configured_spawner(facts: HubFacts, monkeypatch: pytest.MonkeyPatch, **custo
     c.KubeSpawner.volumes = {"home": claim, **storage["extraVolumes"]}
     home = {"name": "home", "mountPath": storage["homeMountPath"]}
     c.KubeSpawner.volume_mounts = {"home": home, **storage["extraVolumeMounts"]}
-    run_extra_config(values, c, {**values["custom"], **custom}, monkeypatch)
+    lab = cast("Mapping[str, object]", values["custom"]["lab"])
+    run_extra_config(values, c, {**lab, **settings}, monkeypatch)
     made = cast("RealSpawner", kubespawner.KubeSpawner(config=c, _mock=True))
     made.user = Ana()
     monkeypatch.setattr(made, "get_env", dict)
@@ -153,17 +156,18 @@ def configured_spawner(facts: HubFacts, monkeypatch: pytest.MonkeyPatch, **custo
 
 
 def run_extra_config(
-    values: Mapping[str, Mapping[str, object]], c: object, custom: Mapping[str, object], monkeypatch: pytest.MonkeyPatch
+    values: Mapping[str, Mapping[str, object]], c: object, lab: Mapping[str, object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Run the lines the chart runs after its own configuration, with the modules they import where it mounts them."""
 
     def get_config(key: str) -> object:
-        return custom[key.removeprefix("custom.")]
+        assert key == "custom.lab"
+        return lab
 
     chart = ModuleType("z2jh")
     monkeypatch.setattr(chart, "get_config", get_config, raising=False)
-    for name, module in {"lab_hub": lab_hub, "lab_homes": lab_homes, "z2jh": chart}.items():
-        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.setitem(sys.modules, "z2jh", chart)
+    monkeypatch.setattr(sys, "path", [str(Path(files.__file__ or "").parent), *sys.path])
     for text in cast("Mapping[str, str]", values["hub"]["extraConfig"]).values():
         exec(text, {"c": c})  # noqa: S102 - as the chart does with these very lines
 
@@ -231,8 +235,11 @@ def test_the_home_that_is_asked_for_is_the_claim_that_is_made(tmp_path: Path, mo
     for name in ("requests", "answers"):
         (tmp_path / name).mkdir()
     facts = dataclasses.replace(FACTS, home_requests="shared-home-requests")
-    asking = {**cast("Mapping[str, object]", hub_values(hub(), facts)["custom"]["homes"]), "folder": str(tmp_path)}
-    spawner = configured_spawner(facts, monkeypatch, homes=asking)
+    asking = {
+        **cast("Mapping[str, object]", at(hub_values(hub(), facts), "custom", "lab", "homeRequests")),
+        "folder": str(tmp_path),
+    }
+    spawner = configured_spawner(facts, monkeypatch, homeRequests=asking)
     with storage_host(tmp_path, lambda _: "version 1\nstatus made\npath /x\nreason \n") as asked:
         pod, claim = manifests(spawner, "minimal")
     namespace, name = at(pod, "metadata", "namespace") or spawner.namespace, at(claim, "metadata", "name")

@@ -154,16 +154,14 @@ def test_homes_are_named_by_account_or_by_user_name_but_never_by_row() -> None:
     assert value(by_name, "custom", "lab") == {"home": None, "groups": {}}
 
 
-def test_the_hub_gets_our_module_only_where_it_needs_it() -> None:
-    files = cast("Mapping[str, Mapping[str, str]]", value(hub(), "hub", "extraFiles"))
-    assert files["lab_hub"]["mountPath"] == "/usr/local/etc/jupyterhub/lab_hub.py"
-    assert "def configure(" in files["lab_hub"]["stringData"]
+def test_the_hub_gets_our_package() -> None:
+    mounted = cast("Mapping[str, Mapping[str, str]]", value(hub(), "hub", "extraFiles"))
+    assert mounted["lab_hub.configure.py"]["mountPath"] == "/usr/local/etc/jupyterhub/lab_hub/configure.py"
+    assert "def configure(" in mounted["lab_hub.configure.py"]["stringData"]
+    assert "lab_hub.__init__.py" in mounted
     call = cast("Mapping[str, str]", value(hub(), "hub", "extraConfig"))["lab"]
     compile(call, "lab", "exec")
-    by_name = hub(homes={"key": "username", "capacity": "10Gi"}, profiles=[profile()])
-    assert "extraFiles" not in hub_values(by_name, FACTS)["hub"]
     by_group = hub(homes={"key": "username", "capacity": "10Gi"}, profiles=[profile(), profile(slug="b", groups=["x"])])
-    assert "extraFiles" in hub_values(by_group, FACTS)["hub"]
     assert value(by_group, "custom", "lab", "groups") == {"b": ["x"]}
 
 
@@ -175,23 +173,10 @@ def test_the_hub_asks_for_homes_where_somebody_makes_them() -> None:
     ]
     assert values["hub"]["extraVolumeMounts"] == [{"name": "home-requests", "mountPath": "/srv/home-requests"}]
     settings = {"folder": "/srv/home-requests", "uid": 1000, "gid": 100, "timeoutSeconds": 30}
-    assert values["custom"]["homes"] == settings
-    call = cast("Mapping[str, str]", values["hub"]["extraConfig"])["lab"]
-    # The second goes on from the hook the first one sets, which names the claim.
-    assert call.index("configure(c") < call.index("ask_before_start(c")
-    files = cast("Mapping[str, Mapping[str, str]]", values["hub"]["extraFiles"])
-    assert files["lab_homes"]["mountPath"] == "/usr/local/etc/jupyterhub/lab_homes.py"
-    assert "def ask_before_start(" in files["lab_homes"]["stringData"]
+    assert value(hub(), "custom", "lab", "homeRequests", facts=asking) == settings
     others = hub_values(hub(), FACTS)
     assert not {"extraVolumes", "extraVolumeMounts"} & set(others["hub"])
-    assert "homes" not in others["custom"]
-
-
-def test_the_hub_that_asks_names_claims_by_user_name_too() -> None:
-    asking = dataclasses.replace(FACTS, home_requests="shared-home-requests")
-    by_name = hub(homes={"key": "username", "capacity": "10Gi"}, profiles=[profile()])
-    files = cast("Mapping[str, object]", hub_values(by_name, asking)["hub"]["extraFiles"])
-    assert list(files) == ["lab_hub", "lab_homes"]
+    assert "homeRequests" not in cast("Mapping[str, object]", others["custom"]["lab"])
 
 
 def test_shared_volumes_are_mounted_as_storage_says() -> None:

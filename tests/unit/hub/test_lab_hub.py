@@ -1,4 +1,4 @@
-"""The module that runs in the hub: homes by account, profiles by group."""
+"""The package that runs in the hub: homes by account, profiles by group."""
 
 from __future__ import annotations
 
@@ -11,18 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.hub.files.lab_hub import (
-    HomeSettings,
-    HubConfiguration,
-    LabSettings,
-    NoAccountError,
-    NoProfileError,
-    Spawner,
-    account_of,
-    claim_name,
-    configure,
-    visible_profiles,
-)
+from components.hub.files.lab_hub.configure import LabSettings, configure
+from components.hub.files.lab_hub.homes import HomeSettings, NoAccountError, account_of, claim_name
+from components.hub.files.lab_hub.objects import HubConfiguration, Spawner
+from components.hub.files.lab_hub.profiles import NoProfileError, visible_profiles
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

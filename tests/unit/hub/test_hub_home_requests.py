@@ -6,7 +6,6 @@ import asyncio
 import threading
 import time
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -14,20 +13,19 @@ from home_answers import storage_host
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.hub.files import lab_homes
-from components.hub.files.lab_homes import (
+from components.hub.files.lab_hub import home_requests
+from components.hub.files.lab_hub.home_requests import (
     Answer,
     HomeFolderError,
     HomeRefusedError,
     HomeRequest,
     HomeSilenceError,
     HomesSettings,
-    HubConfiguration,
-    Spawner,
     Status,
     ask_before_start,
     obtain,
 )
+from components.hub.files.lab_hub.objects import Spawner
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,15 +66,15 @@ def folder(tmp_path: Path) -> Path:
 
 
 def hook(folder: Path, seconds: float = SECONDS) -> Callable[[FakeSpawner], None]:
-    """Return the hook a hub would run, after one that names the claim as `lab_hub` does."""
-
-    async def name_the_claim(spawner: Spawner) -> None:
-        spawner.pvc_name = "home-ada"
-
-    section = SimpleNamespace(pre_spawn_hook=name_the_claim)
+    """Return the step of a hub that asks, after the one that names the claim."""
     settings: HomesSettings = {"folder": str(folder), "uid": 1000, "gid": 100, "timeoutSeconds": seconds}
-    ask_before_start(cast("HubConfiguration", SimpleNamespace(KubeSpawner=section)), settings)
-    return lambda spawner: asyncio.run(section.pre_spawn_hook(cast("Spawner", spawner)))
+    ask = ask_before_start(settings)
+
+    def run(spawner: FakeSpawner) -> None:
+        spawner.pvc_name = "home-ada"
+        asyncio.run(ask(cast("Spawner", spawner)))
+
+    return run
 
 
 def test_a_request_is_as_the_storage_host_reads_it(folder: Path) -> None:
@@ -163,7 +161,7 @@ def test_a_folder_that_hangs_does_not_hang_the_hub(folder: Path, monkeypatch: py
         released.wait(SECONDS)
         return None
 
-    monkeypatch.setattr(lab_homes, "_read", hangs)
+    monkeypatch.setattr(home_requests, "_read", hangs)
 
     async def hub() -> int:
         turns = 0

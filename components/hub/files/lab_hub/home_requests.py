@@ -1,6 +1,6 @@
 """Asks the storage host for a user's home before their server starts, and waits until it is there.
 
-Runs inside the hub, beside ``lab_hub``, where homes are datasets that the storage host makes at run time. The hub has a
+Where homes are datasets that the storage host makes at run time. The hub has a
 folder of that host mounted, with ``requests`` to write to and ``answers`` to read; a program of root's there does the
 rest (the project's ``components/storage/files/make-homes.sh``, which also says what a request looks like). It needs
 nothing but the standard library and the hub's own objects, of which it names the few attributes it uses.
@@ -18,10 +18,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypedDict, TypeVar
+from typing import TYPE_CHECKING, TypedDict, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
+
+    from .objects import Spawner, Step
 
 __all__ = [
     "Answer",
@@ -60,38 +62,6 @@ class HomesSettings(TypedDict):
     """Whom servers run as."""
     timeoutSeconds: float
     """How long an answer is waited for."""
-
-
-class Logger(Protocol):
-    """What is used of a spawner's log."""
-
-    def info(self, message: str, *arguments: object) -> None:
-        """Log what went well."""
-        ...
-
-    def warning(self, message: str, *arguments: object) -> None:
-        """Log what an administrator has to look at."""
-        ...
-
-
-class Spawner(Protocol):
-    """What is used of KubeSpawner."""
-
-    namespace: str
-    pvc_name: str
-    log: Logger
-
-
-class Section(Protocol):
-    """A section of the hub's configuration."""
-
-    pre_spawn_hook: Callable[[Spawner], Awaitable[None]]
-
-
-class HubConfiguration(Protocol):
-    """The hub's configuration object, ``c``."""
-
-    KubeSpawner: Section
 
 
 class Status(StrEnum):
@@ -221,21 +191,16 @@ async def obtain(request: HomeRequest, folder: Path, timeout_seconds: float) -> 
     return Answer.parse(text)
 
 
-def ask_before_start(c: HubConfiguration, settings: HomesSettings) -> None:
-    """Set the hub's hook to ask for the home after all that the hook did before; called once, after ``lab_hub``'s.
+def ask_before_start(settings: HomesSettings) -> Step:
+    """Return what has the home made that a server will mount, and refuses the server where there is none.
 
     Parameters
     ----------
-    c
-        The hub's configuration; its hook, which names the claim, is set.
     settings
-        The chart's ``custom.homes``.
+        The chart's ``custom.lab.homeRequests``.
     """
-    before = c.KubeSpawner.pre_spawn_hook
 
-    async def with_home(spawner: Spawner) -> None:
-        """Have the home made that the server will mount; refuse the server where there is none."""
-        await before(spawner)
+    async def step(spawner: Spawner) -> None:
         uid, gid = owner_of(spawner, settings)
         # The very names KubeSpawner gives the claim right after this (``get_pvc_manifest``).
         request = HomeRequest(spawner.namespace, spawner.pvc_name, uid, gid)
@@ -253,7 +218,7 @@ def ask_before_start(c: HubConfiguration, settings: HomesSettings) -> None:
             raise HomeRefusedError(answer.reason, request.claim)
         spawner.log.info("home %s of %s: %s", request.claim, request.namespace, answer.status)
 
-    c.KubeSpawner.pre_spawn_hook = with_home
+    return step
 
 
 async def _in_thread(work: Callable[[], _Found]) -> _Found:
