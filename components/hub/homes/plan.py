@@ -4,21 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from . import home_requests
-from .config import HomeKey
-from .ids import SERVER_GID, SERVER_UID
-from .parts import HubPart
-from .signin import account_key
+from components.hub.config import HomeKey
+from components.hub.ids import SERVER_GID, SERVER_UID
+from components.hub.parts import HubPart
+from components.hub.signin.plan import account_key
+
+from . import requests as home_requests
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from components.hub.config import HubConfig
+    from components.hub.facts import HubFacts
+    from components.hub.signin.config import Authentication
     from components.model import Value
 
-    from .config import HubConfig
-    from .facts import HubFacts
-
-__all__ = ["homes_part"]
+__all__ = ["account_settings", "homes_part"]
 
 
 def homes_part(config: HubConfig, facts: HubFacts) -> HubPart:
@@ -31,7 +32,8 @@ def homes_part(config: HubConfig, facts: HubFacts) -> HubPart:
     facts
         What is around the hub.
     """
-    settings: dict[str, Value] = {"home": _account_settings(config)}
+    by_account = config.homes.key is HomeKey.ACCOUNT
+    settings: dict[str, Value] = {"home": account_settings(config.authentication) if by_account else None}
     if facts.home_requests is None:
         return HubPart(settings=settings)
     return HubPart(
@@ -41,9 +43,9 @@ def homes_part(config: HubConfig, facts: HubFacts) -> HubPart:
     )
 
 
-def _account_settings(config: HubConfig) -> Mapping[str, Value] | None:
-    """Return the `HomeSettings` of ``files/lab_hub/homes.py``; None where homes belong to user names."""
-    key = account_key(config.authentication) if config.homes.key is HomeKey.ACCOUNT else None
+def account_settings(authentication: Authentication) -> Mapping[str, Value] | None:
+    """Return the `HomeSettings` of ``files/lab_hub/homes.py``; None where the sign-in knows no accounts."""
+    key = account_key(authentication)
     if key is None:
         return None
     return {"issuer": key.issuer, "userInfo": key.user_info, "claims": list(key.claims)}

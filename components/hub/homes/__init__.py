@@ -1,0 +1,1 @@
+"""Users' homes: whose they are, and who makes them."""

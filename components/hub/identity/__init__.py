@@ -1,0 +1,1 @@
+"""Users' own user and group ids."""
