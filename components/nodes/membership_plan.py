@@ -42,8 +42,9 @@ def request_steps(config: NodesConfig) -> tuple[Step, ...]:
             host=host,
             libraries=("kube",),
             values={"ROLE": _role(machine).value},
-            # A GPU host whose driver is a mixture never becomes a node (components/gpu/driver_plan.py).
-            after=(("system", host), ("gpu-driver", host)),
+            # A GPU host whose driver is a mixture never becomes a node (components/gpu/driver_plan.py), nor a
+            # worker without what every server mounts (components/hub/lxcfs.py).
+            after=(("system", host), ("gpu-driver", host), ("lxcfs", host)),
         )
         for host, machine in members(config).items()
     )

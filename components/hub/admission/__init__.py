@@ -1,0 +1,1 @@
+"""What the API server refuses the hub, whatever the hub says."""
