@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from pydantic_core import core_schema
@@ -14,13 +15,24 @@ if TYPE_CHECKING:
     from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
     from pydantic.json_schema import JsonSchemaValue
 
-__all__ = ["ImageReference"]
+__all__ = ["ImageReference", "Interface"]
 
 _PATTERN = (
     r"^(?P<registry>[a-z0-9.-]+(?::[0-9]+)?)/(?P<repository>[a-z0-9]+(?:[._/-]+[a-z0-9]+)*)"
     r"(?::(?P<tag>[A-Za-z0-9_][A-Za-z0-9._-]{0,127}))?@(?P<digest>sha256:[0-9a-f]{64})$"
 )
 """Grammar of the OCI distribution specification, narrowed: the registry is always named and the digest required."""
+
+
+class Interface(StrEnum):
+    """What of an image people work in, in the browser."""
+
+    NOTEBOOK = "notebook"
+    """JupyterLab."""
+    CODE_SERVER = "code-server"
+    """Visual Studio Code, through jupyter-server-proxy."""
+    RSTUDIO = "rstudio"
+    """RStudio, through jupyter-server-proxy."""
 
 
 @dataclass(frozen=True, slots=True)

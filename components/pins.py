@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from .errors import FloatingVersionError, MissingPinError
-from .images import ImageReference
+from .images import ImageReference, Interface
 from .model import Model
 
 __all__ = ["Architecture", "ChartPin", "ExactVersion", "HostFilePin", "ImagePin", "Pins"]
@@ -55,6 +55,11 @@ class ImagePin(Model):
 
     image: ImageReference = Field(description="Registry, repository, tag and digest.")
     source: str = Field(description="Where the digest was read: a public repository and its path, or a registry.")
+    interfaces: tuple[Interface, ...] = Field(
+        default=(Interface.NOTEBOOK,),
+        description="What people can work in, in the browser, in an image for users' servers: `notebook`, "
+        "`code-server`, `rstudio`.",
+    )
 
 
 class Architecture(StrEnum):

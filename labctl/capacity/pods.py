@@ -10,7 +10,8 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, cast
 
 from components.hub.facts import HubFacts
-from components.hub.profiles import CHART_TOLERATIONS
+from components.hub.profiles.choices import combined
+from components.hub.profiles.plan import CHART_TOLERATIONS
 from components.hub.values import hub_values
 
 from .errors import UnknownOperatorError
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from components.gpu.slices import Slice
     from components.hub.config import HubConfig
+    from components.hub.profiles.extras_config import SidecarConfig
     from components.images import ImageReference
     from components.model import Value
     from labctl.control_plane.client import JsonValue
@@ -168,7 +170,7 @@ class Profile:
 def profiles_of(
     config: HubConfig, images: Mapping[str, ImageReference], slices: Sequence[Slice], scheduler: str | None
 ) -> tuple[Profile, ...]:
-    """Return the hub's profiles, each with the shape its servers have.
+    """Return the hub's profiles, each with the shape its servers have when nothing is chosen but the defaults.
 
     Parameters
     ----------
@@ -197,15 +199,15 @@ def profiles_of(
         Profile(
             slug=profile.slug,
             name=profile.name,
-            shape=_shape(cast("Mapping[str, Value]", entry["kubespawner_override"]), named),
-            slice=profile.gpu.slice if profile.gpu is not None else None,
-            slice_count=profile.gpu.count if profile.gpu is not None else 0,
+            shape=_shape(combined(entry), named, profile.sidecars),
+            slice=profile.default_gpu.slice if profile.default_gpu is not None else None,
+            slice_count=profile.default_gpu.count if profile.default_gpu is not None else 0,
         )
         for profile, entry in zip(config.profiles, listed, strict=True)
     )
 
 
-def _shape(override: Mapping[str, Value], scheduler: str) -> Shape:
+def _shape(override: Mapping[str, Value], scheduler: str, sidecars: Sequence[SidecarConfig]) -> Shape:
     """Return the shape of a server with these settings of KubeSpawner (``kubespawner.objects.make_pod``)."""
     requests: dict[str, int] = {}
     # Kubernetes takes a request that is not there from the limit (core/v1 defaults, ``SetDefaults_Pod``).
@@ -215,6 +217,12 @@ def _shape(override: Mapping[str, Value], scheduler: str) -> Shape:
         requests[CPU] = round(cpu * 1000)
     if isinstance(memory, str):
         requests[MEMORY] = int(memory[:-1]) * _BYTES[memory[-1]]
+    for sidecar in sidecars:
+        guarantee, limit = sidecar.resources.guarantee, sidecar.resources.limit
+        if (cores := guarantee.cpu or limit.cpu) is not None:
+            requests[CPU] = requests.get(CPU, 0) + cores.millicores
+        if (size := guarantee.memory or limit.memory) is not None:
+            requests[MEMORY] = requests.get(MEMORY, 0) + size.bytes
     extra = cast("Mapping[str, int]", override.get("extra_resource_limits", {}))
     tolerations = cast("Sequence[Mapping[str, str]]", override.get("tolerations", CHART_TOLERATIONS))
     selector = cast("Mapping[str, str]", override.get("node_selector", {}))

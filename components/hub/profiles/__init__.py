@@ -1,0 +1,1 @@
+"""What users choose from: profiles, their choices, their images."""
