@@ -1,0 +1,1 @@
+"""What the hub shows while a server starts."""
