@@ -1,0 +1,1 @@
+"""When servers end, and how many there may be."""
