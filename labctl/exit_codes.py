@@ -36,5 +36,7 @@ class ExitCode(IntEnum):
     """A bundle lacks something; what came is kept, and a second run goes on from there."""
     ABSENT = 12
     """There is no copy of what is to be restored; nothing was touched."""
+    UNHEALTHY = 13
+    """The hub does not answer, or a server of it does not start; what came of each look was shown."""
     INTERRUPTED = 130
     """Stopped on request; what was under way was finished, and a second run goes on from there."""

@@ -38,12 +38,17 @@ class NoStorageError(LabError):
 
 
 class NoDatabaseError(LabError):
-    """The stack has no hub."""
+    """The stack has no hub, or its database is on a server of somebody else's."""
 
     exit_code = ExitCode.USAGE
 
-    def __init__(self, stack: str) -> None:
-        super().__init__(f"stack {stack} has no hub, and so no hub's database")
+    def __init__(self, stack: str, *, is_elsewhere: bool) -> None:
+        super().__init__(
+            f"the hub of stack {stack} has its database on a PostgreSQL server; docs/hub-operation.md says how to "
+            "restore that"
+            if is_elsewhere
+            else f"stack {stack} has no hub, and so no hub's database"
+        )
 
 
 class UnknownKindError(LabError):

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from components.hub.home_requests import database_home
+from components.hub.homes.requests import database_home
 from components.namespaces.plan import scoped
 from components.storage.datasets_plan import dataset_name
 
@@ -128,8 +128,8 @@ def _group(nfs: NfsStorage, name: str) -> Wanted:
 
 
 def _hub_database(cluster: ClusterConfig, nfs: NfsStorage, stack: str) -> Wanted:
-    if cluster.hub is None:
-        raise NoDatabaseError(stack)
+    if cluster.hub is None or cluster.hub.database.kind != "volume":
+        raise NoDatabaseError(stack, is_elsewhere=cluster.hub is not None)
     found = database_home(scoped("hub", stack))
     return Wanted(
         dataset=f"{homes(nfs)}/{found.namespace}/{found.claim}",
