@@ -38,6 +38,10 @@ AllowOption = Annotated[
     typer.Option("--allow-destroy", metavar="URN", help="Name what may be destroyed; a shell pattern, repeatable."),
 ]
 
+HubOption = Annotated[
+    bool, typer.Option("--hub/--no-hub", envvar="LAB_HUB", help="On a simulated lab, start its hub on this machine.")
+]
+
 
 @app.command()
 def up(
@@ -46,11 +50,12 @@ def up(
     refresh: RefreshOption = False,
     parallel: ParallelOption = 16,
     allow_destroy: AllowOption = None,
+    hub: HubOption = True,
 ) -> None:
-    """Bring the lab to what its stack file says; on a simulated lab, start its control plane first."""
+    """Bring the lab to what its stack file says; on a simulated lab, start its control plane first and its hub last."""
     from .verbs.up import up as verb
 
-    verb(stack, yes=yes, refresh=refresh, parallel=parallel, allow_destroy=tuple(allow_destroy or ()))
+    verb(stack, yes=yes, refresh=refresh, parallel=parallel, allow_destroy=tuple(allow_destroy or ()), hub=hub)
 
 
 @app.command()
@@ -110,6 +115,21 @@ def export(
     from .verbs.export import export as verb
 
     verb(stack, file=file)
+
+
+@app.command()
+def images(
+    registry: Annotated[str, typer.Option("--registry", "-r", help="Registry and folder they go to.")],
+    stack: StackOption = "dev",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Write it there instead of printing.")] = None,
+    built: Annotated[
+        Path | None, typer.Option("--built", help="What buildx said of its builds: print their pins instead.")
+    ] = None,
+) -> None:
+    """Print what `docker buildx bake` builds: the lab's images and those of its profiles."""
+    from .verbs.images import images as verb
+
+    verb(stack, registry=registry, output=output, built=built)
 
 
 @app.command()
@@ -194,7 +214,7 @@ def drift(
 
 
 @app.command()
-def capacity(  # noqa: PLR0913, PLR0917 - one parameter per option
+def capacity(
     stack: StackOption = "dev",
     running: Annotated[bool, typer.Option("--running", help="Beside what runs in the stack's cluster now.")] = False,
     demand: Annotated[Path | None, typer.Option("--demand", help="Who is to be served: YAML.")] = None,
@@ -261,7 +281,7 @@ def restore_list(
 
 
 @restores.command("folder")
-def restore_folder(  # noqa: PLR0913, PLR0917 - one parameter per option
+def restore_folder(
     what: Annotated[str, typer.Argument(metavar="WHAT", help=WHAT)],
     stack: StackOption = "dev",
     at: AtOption = None,
@@ -298,7 +318,7 @@ def restore_folder(  # noqa: PLR0913, PLR0917 - one parameter per option
 
 
 @restores.command("everything")
-def restore_everything(  # noqa: PLR0913, PLR0917 - one parameter per option
+def restore_everything(
     stack: StackOption = "dev",
     at: AtOption = None,
     snapshot: SnapshotOption = None,
@@ -312,12 +332,40 @@ def restore_everything(  # noqa: PLR0913, PLR0917 - one parameter per option
     restore_all(stack, Choice(at=at, snapshot=snapshot, of=of), yes=yes, dry_run=dry_run)
 
 
+hubs = typer.Typer(help="The lab's hub as its users find it.", no_args_is_help=True)
+app.add_typer(hubs, name="hub")
+
+
+@hubs.command("check")
+def hub_check(
+    stack: StackOption = "dev",
+    spawn: Annotated[bool, typer.Option("--spawn", help="Start the test user's server, ask it, stop it.")] = False,
+    url: Annotated[str | None, typer.Option("--url", help="Where the hub is, if not at its host name.")] = None,
+    authority: Annotated[
+        Path | None, typer.Option("--authority", metavar="FILE", help="Certificates its own is held against, PEM.")
+    ] = None,
+    token_file: Annotated[
+        Path | None,
+        typer.Option("--token-file", metavar="FILE", help="The health service's token, if not the state's."),
+    ] = None,
+    start_seconds: Annotated[
+        float | None, typer.Option("--start-seconds", min=1, help="How long it may start; else servers.startTimeout.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON (docs/hub-operation.md).")] = False,
+) -> None:
+    """Look at the hub from outside: proxy, hub, database; with --spawn whether a server starts. Exit 13 if not."""
+    from .verbs.hub import Way, check
+
+    way = Way(url=url, authority=authority, token_file=token_file)
+    check(stack, way, spawn=spawn, start_seconds=start_seconds, as_json=as_json)
+
+
 bundles = typer.Typer(invoke_without_command=True, help="Everything a stack needs from outside.")
 app.add_typer(bundles, name="bundle")
 
 
 @bundles.callback()
-def bundle(  # noqa: PLR0913, PLR0917 - one parameter per option
+def bundle(
     context: typer.Context,
     stack: StackOption = "dev",
     into: Annotated[

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from labctl.control_plane import NodeChanges, Progress
 
     from .lab import Lab
+    from .local_hub.hub import LocalHub
 
-__all__ = ["control_plane_of", "nodes_of", "start"]
+__all__ = ["control_plane_of", "hub_of", "nodes_of", "start"]
 
 DEFAULT_POD_NETWORK = "10.244.0.0/16"
 """Pod network of a stack without a network section (flannel's and kubeadm's customary example)."""
@@ -40,6 +41,13 @@ def control_plane_of(lab: Lab, progress: Progress) -> ControlPlane:
         scheduler=own_scheduler(lab.cluster),
         progress=progress,
     )
+
+
+def hub_of(lab: Lab, progress: Progress) -> LocalHub:
+    """Return the local hub of `lab`, running or not; raises `NotSimulatedError` where it has none."""
+    from .local_hub.hub import LocalHub  # noqa: PLC0415 - only what concerns the hub pays for it
+
+    return LocalHub(lab.folder, control_plane_of(lab, progress), progress)
 
 
 def nodes_of(lab: Lab) -> list[SimulatedNode]:

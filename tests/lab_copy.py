@@ -90,7 +90,9 @@ class LabCopy:
         kept = {name: os.environ[name] for name in ("TMPDIR",) if name in os.environ}
         # As after `source .venv/bin/activate`: a copy has no environment of its own, and commands of its graph use one.
         kept["PATH"] = f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"
-        return {**kept, **proxies, "HOME": str(home), "XDG_CACHE_HOME": cache, "LANG": "C.UTF-8", **self.environment}
+        # Tests of a lab need no hub on this machine; those of the hub say LAB_HUB=1.
+        usual = {"HOME": str(home), "XDG_CACHE_HOME": cache, "LANG": "C.UTF-8", "LAB_HUB": "0"}
+        return {**kept, **proxies, **usual, **self.environment}
 
     def start(self, *arguments: str, largest_file: int | None = None) -> subprocess.Popen[str]:
         """Start labctl for this stack; `largest_file` is what the process may write to one file, in bytes."""

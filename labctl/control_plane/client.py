@@ -2,7 +2,7 @@
 
 import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
@@ -29,6 +29,7 @@ class PatchType(StrEnum):
 
     APPLY = "application/apply-patch+yaml"
     MERGE = "application/merge-patch+json"
+    STRATEGIC = "application/strategic-merge-patch+json"
 
 
 class _Status(BaseModel):
@@ -99,6 +100,43 @@ class ApiClient:
         if response.status >= 400 and not (missing and missing_is_fine):  # noqa: PLR2004 - HTTP's own number
             raise ApiRequestError(method=method, path=path, status=response.status, message=_message(response.data))
         return response.data
+
+    def lines(self, path: str, *, silence_seconds: float) -> Generator[bytes]:
+        """Yield the lines of an answer as they come (a watch), until the server ends it.
+
+        Parameters
+        ----------
+        path
+            With its query.
+        silence_seconds
+            How long nothing may come; then it is the server's fault.
+
+        Raises
+        ------
+        ApiRequestError
+            The server refused, is silent, or went away.
+        """
+        timeout = urllib3.Timeout(connect=CONNECT_SECONDS, read=silence_seconds)
+        rest = b""
+        try:
+            response = self._pool.request(
+                "GET",
+                f"{self._server}{path}",
+                headers={"Accept": "application/json"},
+                timeout=timeout,
+                preload_content=False,
+            )
+            try:
+                if response.status >= 400:  # noqa: PLR2004 - HTTP's own number
+                    message = _message(response.read())
+                    raise ApiRequestError(method="GET", path=path, status=response.status, message=message)
+                for chunk in response.stream(None):
+                    *whole, rest = (rest + chunk).split(b"\n")
+                    yield from (line for line in whole if line)
+            finally:
+                response.close()
+        except urllib3.exceptions.HTTPError as error:
+            raise ApiRequestError(method="GET", path=path, status=0, message=str(error)) from error
 
 
 def _message(data: bytes) -> str:

@@ -14,13 +14,16 @@ from .errors import ProcessSurvivedError
 from .pki import write_private
 from .progress import Progress
 
-__all__ = ["ProcessRecord", "ProcessTable", "ended", "memory_bytes"]
+__all__ = ["MARK", "ProcessRecord", "ProcessTable", "end_marked", "ended", "memory_bytes"]
 
 POLL_SECONDS = 0.02
 """Between two looks at a process that is ending."""
 
 KILL_SECONDS = 5.0
 """After SIGKILL: the kernel needs milliseconds, unless the process hangs in it."""
+
+MARK = "LABCTL_PROCESS_OF"
+"""Variable that says whose a process is, and that of its children, however they were started."""
 
 LOG_LIMIT_BYTES = 10 << 20
 """A log longer than this is set aside (one generation) when its component starts."""
@@ -75,6 +78,23 @@ def ended(record: ProcessRecord) -> bool:
     """Return whether this very process is gone (its pid may meanwhile be another's)."""
     stat = _stat(record.pid)
     return stat is None or stat[1] != record.start_ticks or record.boot_id != _boot_id()
+
+
+def end_marked(mark: str) -> tuple[int, ...]:
+    """Kill every process whose variable `MARK` begins with `mark`, and return their pids: what no record leads to."""
+    wanted = f"\0{MARK}={mark}".encode()
+    found: list[int] = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            variables = (entry / "environ").read_bytes()
+        except OSError:
+            # Gone meanwhile, or somebody else's.
+            continue
+        if wanted in b"\0" + variables and int(entry.name) != os.getpid():
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(int(entry.name), signal.SIGKILL)
+                found.append(int(entry.name))
+    return tuple(found)
 
 
 def memory_bytes(pid: int) -> int:
@@ -205,10 +225,9 @@ class ProcessTable:
         for entry in Path("/proc").glob("[0-9]*"):
             pid = int(entry.name)
             command = _command(pid)
-            if (
-                not command
-                or Path(command[0]).name != component
-                or not any(ours in argument for argument in command[1:])
+            # A program that is a script stands after its interpreter.
+            if component not in {Path(argument).name for argument in command[:3]} or not any(
+                ours in argument for argument in command[1:]
             ):
                 continue
             stat = _stat(pid)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from typing import TYPE_CHECKING
+
 from labctl.display.plan import print_plan
 from labctl.display.words import DONE, counts
 from labctl.engine.operations import destroy as destroy_stack
@@ -20,6 +23,13 @@ from .session import (
     stoppable,
     teller,
 )
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from rich.console import Console
+
+    from labctl.lab import Lab
 
 __all__ = ["destroy"]
 
@@ -43,7 +53,11 @@ def destroy(stack: str, *, yes: bool, allow_destroy: tuple[str, ...]) -> None:
             from labctl.embedded import control_plane_of  # noqa: PLC0415 - only a simulated lab pays for it
 
             control_plane_of(lab, teller(errors)).start()
-        with stoppable(errors) as cancelled, progress_view(errors, f"Destroying {stack}") as view:
+        with (
+            _no_hub(lab, errors),
+            stoppable(errors) as cancelled,
+            progress_view(errors, f"Destroying {stack}") as view,
+        ):
             run = Run(
                 old=state.snapshot,
                 providers=lab.providers(),
@@ -57,3 +71,11 @@ def destroy(stack: str, *, yes: bool, allow_destroy: tuple[str, ...]) -> None:
             state.close(succeeded=not run.report.failures, changes=run.report.summary())
         raise_failures(run.report, errors, cancelled=cancelled)
         console.print(f"Done: {counts(run.report.summary(), DONE)}.", style="bold")
+
+
+def _no_hub(lab: Lab, errors: Console) -> AbstractContextManager[None]:
+    if not lab.simulated:
+        return nullcontext()
+    from .local_hub import hub_out_of_the_way  # noqa: PLC0415 - only a simulated lab pays for it
+
+    return hub_out_of_the_way(lab, errors)

@@ -29,14 +29,26 @@ from .session import (
 if TYPE_CHECKING:
     from labctl.engine.report import Report
     from labctl.engine.state import Snapshot, Stack
+    from labctl.lab import Lab
 
 __all__ = ["up"]
 
 
-def up(stack: str, *, yes: bool, refresh: bool, parallel: int, allow_destroy: tuple[str, ...]) -> None:
-    """Bring the lab to what its stack file says and print what to look at."""
-    began = time.monotonic()
+def up(  # noqa: PLR0913 - one parameter per option
+    stack: str, *, yes: bool, refresh: bool, parallel: int, allow_destroy: tuple[str, ...], hub: bool
+) -> None:
+    """Bring the lab to what its stack file says and print what to look at; with `hub`, start its hub here."""
     lab = open_lab(stack)
+    _bring(lab, yes=yes, refresh=refresh, parallel=parallel, allow_destroy=allow_destroy)
+    if hub and lab.simulated:
+        from .local_hub import start_hub  # noqa: PLC0415 - only a simulated lab pays for it
+
+        start_hub(lab, output_console(), error_console())
+
+
+def _bring(lab: Lab, *, yes: bool, refresh: bool, parallel: int, allow_destroy: tuple[str, ...]) -> None:
+    began = time.monotonic()
+    stack = lab.stack
     lab.require_deployable()
     console, errors = output_console(), error_console()
     if lab.simulated:
