@@ -12,21 +12,26 @@ from components.gpu import checks as gpu_checks
 from components.gpu.config import DriverSource
 from components.gpu.slices import offered_slices
 from components.hub import checks as hub_checks
+from components.hub.identity.plan import SYNC_IMAGE
 from components.hub.ids import SERVER_UID
+from components.hub.profiles.checks import ProfileFacts, Room
 from components.network import checks as network_checks
 from components.network.facts import network_facts
 from components.nodes import checks as nodes_checks
 from components.nodes import plan as nodes_plan
 from components.nodes.config import Role
 from components.problems import Problem
+from components.quantities import Millicores
 from components.scheduling import checks as scheduling_checks
 from components.storage import checks as storage_checks
 from components.storage import exports_checks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from components.gpu.models import HostGpus
+    from components.hub.config import HubConfig
+    from components.pins import ImagePin
 
     from .config import ClusterConfig
 
@@ -39,7 +44,7 @@ class _Cluster:
 
     config: ClusterConfig
     broken: frozenset[str]
-    images: Collection[str] | None
+    images: Mapping[str, ImagePin] | None
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,7 @@ class _Check:
 
 
 def check_cluster(
-    config: ClusterConfig, broken: frozenset[str] = frozenset(), images: Collection[str] | None = None
+    config: ClusterConfig, broken: frozenset[str] = frozenset(), images: Mapping[str, ImagePin] | None = None
 ) -> Iterator[Problem]:
     """Yield everything in a cluster that does not fit together.
 
@@ -63,7 +68,7 @@ def check_cluster(
     broken
         Names of the sections whose shape is wrong already.
     images
-        Names of the environment's pinned images; None where no environment is known, then any name will do.
+        The environment's pinned images by name; None where no environment is known, then any name will do.
     """
     cluster = _Cluster(config=config, broken=broken, images=images)
     for check in _CHECKS:
@@ -170,15 +175,36 @@ def _hub(cluster: _Cluster) -> Iterator[Problem]:
         return
     hosts = host_gpus(config)
     slices_known = "gpu" not in cluster.broken and not any((*_gpu(cluster), *gpu_checks.check_models(hosts)))
-    for problem in hub_checks.check(
-        hub,
+    facts = ProfileFacts(
         slices=offered_slices(config.gpu, hosts) if config.gpu is not None and slices_known else (),
-        images={profile.image for profile in hub.profiles} if cluster.images is None else cluster.images,
-        hostname=config.network.hostnames.get("hub") if config.network is not None else None,
-        is_simulated=config.nodes.simulated,
-    ):
+        images=_named_images(hub) if cluster.images is None else cluster.images,
+        interfaces={name: pin.interfaces for name, pin in (cluster.images or {}).items()},
+        rooms=_rooms(config),
+    )
+    hostname = config.network.hostnames.get("hub") if config.network is not None else None
+    for problem in hub_checks.check(hub, facts, hostname=hostname, is_simulated=config.nodes.simulated):
         if slices_known or "gpu" not in problem.path:
             yield problem
+
+
+def _named_images(hub: HubConfig) -> set[str]:
+    """Return every image a hub section names, where no environment says which there are."""
+    named = {image for profile in hub.profiles for image, _ in profile.images()}
+    return (
+        named
+        | {SYNC_IMAGE}
+        | {sidecar.image for profile in hub.profiles for sidecar in profile.sidecars}
+        | {SYNC_IMAGE}
+    )
+
+
+def _rooms(config: ClusterConfig) -> dict[str, Room]:
+    """Return CPU and memory of every node on which servers may run."""
+    return {
+        name: Room(cpu=Millicores.cores(host.hardware.cpus), memory=host.hardware.memory)
+        for name, host in config.nodes.hosts.items()
+        if Role.WORKER in host.roles and not host.lost
+    }
 
 
 def _hub_networks(cluster: _Cluster) -> Iterable[Problem]:

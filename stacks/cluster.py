@@ -13,6 +13,9 @@ from pulumi_kubernetes import Provider
 
 from components.gpu.component import GpuOperator, GpuOperatorArgs
 from components.hub.component import Hub, HubArgs
+from components.hub.identity.plan import bind_password
+from components.hub.operation.plan import database_password
+from components.hub.signin.plan import sign_in_secret
 from components.namespaces.component import PriorityClasses, PriorityClassesArgs
 from components.network.component import Networking, NetworkingArgs
 from components.network.config import FileCertificates, LabCaCertificates
@@ -216,7 +219,7 @@ class Cluster:
         if config is None:
             return None
         priorities = PriorityClasses("priorities", PriorityClassesArgs(stack=self._stack), opts=self._on_cluster)
-        authentication = config.authentication
+        signing_in = sign_in_secret(config.authentication)
         return Hub(
             "hub",
             HubArgs(
@@ -232,9 +235,10 @@ class Cluster:
                 gateway_namespace=network.gateway_namespace,
                 priorities=priorities.names,
                 scheduler=self._schedulers.interactive if self._schedulers is not None else None,
-                client_secret=self._secrets.get(authentication.client_secret)
-                if authentication.kind != "dummy"
-                else None,
+                client_secret=self._secrets.get(signing_in.reference if signing_in is not None else None),
+                database_password=self._secrets.get(database_password(config)),
+                bind_password=self._secrets.get(bind_password(config)),
+                contact=self._config.contact,
                 is_simulated=self._config.nodes.simulated,
                 protect=self._environment.protects_data,
             ),

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from components.gpu.driver_plan import driver_steps
-from components.hub.home_requests import database_home
+from components.hub.homes.requests import database_home
+from components.hub.lxcfs import lxcfs_steps
 from components.namespaces.plan import scoped
 from components.nodes.bootstrap_plan import bootstrap_steps
 from components.storage.hosts_plan import storage_steps
@@ -40,9 +41,14 @@ def host_steps(config: ClusterConfig, pins: Pins, stack: str) -> tuple[Step, ...
 
 def further_steps(config: ClusterConfig, stack: str) -> FurtherSteps:
     """Return what gives the steps that components beside the nodes' have on the hosts."""
-    known_homes = (database_home(scoped("hub", stack)),) if config.hub is not None else ()
+    is_kept_here = config.hub is not None and config.hub.database.kind == "volume"
+    known_homes = (database_home(scoped("hub", stack)),) if is_kept_here else ()
 
     def steps(nodes: NodesConfig) -> tuple[Step, ...]:
-        return (*storage_steps(config.storage, nodes, known_homes), *driver_steps(config.gpu, nodes))
+        return (
+            *storage_steps(config.storage, nodes, known_homes),
+            *driver_steps(config.gpu, nodes),
+            *lxcfs_steps(config.hub, nodes),
+        )
 
     return steps

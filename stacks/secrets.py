@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 import pulumi
 
+from components.hub.identity.plan import bind_password
+from components.hub.operation.plan import database_password
+from components.hub.signin.plan import sign_in_secret
 from components.network.plan import secrets as network_secrets
 from components.nodes import plan as nodes_plan
 from components.storage.hosts_plan import secrets as storage_secrets
@@ -24,13 +27,15 @@ __all__ = ["StackSecrets", "host_secrets", "used_secrets"]
 
 
 def used_secrets(config: ClusterConfig) -> tuple[SecretRef, ...]:
-    """Return the secrets the program reads for a cluster: of its hosts, the certificates and the sign-in."""
+    """Return the secrets the program reads for a cluster: of its hosts, certificates, sign-in, hub's database."""
     network, hub = config.network, config.hub
-    authentication = hub.authentication if hub is not None else None
+    signing_in = sign_in_secret(hub.authentication) if hub is not None else None
     named = (
         *host_secrets(config),
         *(network_secrets(network) if network is not None else ()),
-        authentication.client_secret if authentication is not None and authentication.kind != "dummy" else None,
+        signing_in.reference if signing_in is not None else None,
+        database_password(hub) if hub is not None else None,
+        bind_password(hub) if hub is not None else None,
     )
     return tuple(reference for reference in named if reference is not None)
 

@@ -1,8 +1,11 @@
 """The lab's JupyterHub as resources.
 
 Children: ``<name>-namespace`` LabNamespace, ``<name>-<volume>-pv`` and ``<name>-<volume>-claim`` per shared volume and
-for the folder in which homes are asked for, ``<name>-cookie`` and ``<name>-crypt`` RandomPassword, ``<name>-keys``
-Secret, ``<name>-client`` Secret with the provider's client secret, ``<name>-jupyterhub`` Release.
+for the folder in which homes are asked for, ``<name>-cookie`` and ``<name>-crypt`` RandomPassword, ``<name>-health``
+RandomPassword with the health service's token where there is a test user, ``<name>-keys``
+Secret, ``<name>-client`` Secret with the provider's client secret, ``<name>-admission`` HubAdmission,
+``<name>-access`` HubAccess, ``<name>-notices`` LabNotices, ``<name>-identities`` Identities where users' ids stand in a
+table, ``<name>-jupyterhub`` Release.
 
 The proxy's token is the chart's own: the chart reads it from the Secret it makes itself and nowhere else
 (``hub/deployment.yaml``, ``proxy/deployment.yaml``), and keeps it from one upgrade to the next.
@@ -19,6 +22,15 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from pulumi_random import RandomPassword
 
 from components.charts import release
+from components.hub.admission.component import HubAdmission, HubAdmissionArgs
+from components.hub.admission.planned import admission_plan
+from components.hub.identity.component import Identities, IdentitiesArgs
+from components.hub.identity.config import ClaimIdentity
+from components.hub.identity.plan import BASE as IDENTITIES
+from components.hub.limits.component import LabNotices, LabNoticesArgs
+from components.hub.operation.plan import DATABASE_PASSWORD_KEY, HEALTH_TOKEN_KEY
+from components.hub.pages.component import HubAccess, HubAccessArgs
+from components.hub.signin.plan import sign_in_secret
 from components.namespaces.component import LabNamespace, LabNamespaceArgs
 from components.namespaces.plan import scoped
 from components.network.gateway import listener_name
@@ -29,7 +41,6 @@ from .errors import MissingClientSecretError
 from .facts import HubFacts, RouteTarget
 from .flows import proxy_exceptions
 from .plan import hub_values, namespace_plan
-from .signin import CLIENT_SECRET_KEY
 from .values import SECTIONS
 
 if TYPE_CHECKING:
@@ -87,9 +98,16 @@ class HubArgs:
     scheduler: str | None = None
     """Scheduler of users' servers; None for the cluster's default."""
     client_secret: pulumi.Input[str] | None = None
-    """The identity provider's client secret; needed unless the sign-in is the dummy."""
+    """The secret that signing in takes (`components.hub.signin.plan.sign_in_secret`): the provider's client secret, the
+    directory's password, the first password of native admins; needed where there is one."""
+    database_password: pulumi.Input[str] | None = None
+    """The PostgreSQL role's password; needed where the database is a server."""
+    bind_password: pulumi.Input[str] | None = None
+    """Password of the directory's entry that looks up users' ids; needed where one is named."""
     home_requests: SharedVolumes | None = None
     """The folder in which homes are asked for (`Storage.home_requests`); None where nobody has to."""
+    contact: str = ""
+    """Whom people are to ask where the section names nobody."""
     is_simulated: bool = False
     """Whether nodes have no container runtime: no image is ever pulled, and no storage host makes homes."""
     protect: bool = False
@@ -126,27 +144,69 @@ class Hub(pulumi.ComponentResource):
         volumes = claim_shared(name, args.shared, namespace, self)
         requests = self._home_requests(namespace)
         secrets = self._secrets()
+        around = self._around(namespace)
+        planned = self._values(hostname, volumes, requests)
+        admission = HubAdmission(
+            f"{name}-admission",
+            HubAdmissionArgs(
+                namespace=namespace.plan.name,
+                stack=args.stack,
+                policies=planned.apply(
+                    lambda values: admission_plan(args.config, args.stack, values, is_simulated=args.is_simulated)
+                ),
+            ),
+            opts=pulumi.ResourceOptions(parent=self),
+        )
         release(
             f"{name}-{CHART}",
             args.pins.chart(CHART),
             release_name=scoped(CHART, args.stack),
             namespace=namespace.name,
-            values=self._values(hostname, volumes, requests),
-            opts=pulumi.ResourceOptions(parent=self, depends_on=[namespace, *secrets]),
+            values={section: planned.apply(lambda known, key=section: known[key]) for section in SECTIONS},
+            # No hub asks for anything before the policies are there.
+            opts=pulumi.ResourceOptions(parent=self, depends_on=[namespace, admission, *around, *secrets]),
             timeout=PULL_TIMEOUT,
         )
         self.register_outputs({"namespace": self.namespace, "url": self.url})
 
+    def _around(self, namespace: LabNamespace) -> list[pulumi.Resource]:
+        """Make what the hub and users' servers need beside the release."""
+        child = pulumi.ResourceOptions(parent=self)
+        notices = LabNoticesArgs(config=self._args.config, namespace=namespace.name)
+        made: list[pulumi.Resource] = [
+            HubAccess(f"{self._name}-access", HubAccessArgs(stack=self._args.stack, namespace=namespace.name), child),
+            LabNotices(f"{self._name}-notices", notices, child),
+        ]
+        identity = self._args.config.identity
+        if identity is not None and self._has_table():
+            identities = IdentitiesArgs(
+                config=identity,
+                stack=self._args.stack,
+                network=self._args.network,
+                pins=self._args.pins,
+                hub_namespace=namespace.name,
+                bind_password=self._args.bind_password,
+                priority=self._args.priorities.get("services"),
+            )
+            made.append(Identities(f"{self._name}-identities", identities, child))
+        return made
+
     def _secrets(self) -> list[Secret]:
         """Make the Secrets the chart names; their content comes from outputs alone."""
         cookie, crypt = self._key("cookie"), self._key("crypt")
-        keys = self._secret("keys", KEYS_SECRET, {COOKIE_KEY: cookie, CRYPT_KEY: crypt})
-        if not self._has_provider():
+        held = {COOKIE_KEY: cookie, CRYPT_KEY: crypt}
+        if self._args.config.health_check is not None:
+            held[HEALTH_TOKEN_KEY] = self._key("health")
+        if self._args.database_password is not None:
+            held[DATABASE_PASSWORD_KEY] = pulumi.Output.secret(self._args.database_password)
+        keys = self._secret("keys", KEYS_SECRET, held)
+        needed = sign_in_secret(self._args.config.authentication)
+        if needed is None:
             return [keys]
         if self._args.client_secret is None:
-            raise MissingClientSecretError
+            raise MissingClientSecretError(needed.path)
         sealed = pulumi.Output.secret(self._args.client_secret)
-        return [keys, self._secret("client", CLIENT_SECRET, {CLIENT_SECRET_KEY: sealed})]
+        return [keys, self._secret("client", CLIENT_SECRET, {needed.key: sealed})]
 
     def _home_requests(self, namespace: LabNamespace) -> str | None:
         """Claim the folder in which homes are asked for, where there is one; return the claim's name."""
@@ -156,8 +216,10 @@ class Hub(pulumi.ComponentResource):
         (folder,) = claim_shared(self._name, args.home_requests, namespace, self)
         return folder.claim
 
-    def _has_provider(self) -> bool:
-        return self._args.config.authentication.kind != "dummy"
+    def _has_table(self) -> bool:
+        """Tell whether users' ids stand in a table; claims of the sign-in need none."""
+        identity = self._args.config.identity
+        return identity is not None and not isinstance(identity, ClaimIdentity)
 
     def _key(self, key: str) -> pulumi.Output[str]:
         made = RandomPassword(
@@ -181,8 +243,8 @@ class Hub(pulumi.ComponentResource):
 
     def _values(
         self, hostname: str | None, volumes: Sequence[SharedMount], home_requests: str | None
-    ) -> Mapping[str, pulumi.Output[Mapping[str, Value]]]:
-        """Return the chart's values by top-level key, each known once the names of other components are."""
+    ) -> pulumi.Output[Mapping[str, Mapping[str, Value]]]:
+        """Return the chart's values by top-level key, known once the names of other components are."""
         args = self._args
         names: dict[str, pulumi.Input[str]] = {"home_class": args.home_class}
         if args.gateway_name is not None and args.gateway_namespace is not None:
@@ -198,7 +260,8 @@ class Hub(pulumi.ComponentResource):
             facts = HubFacts(
                 home_class=known["home_class"],
                 secret=KEYS_SECRET,
-                client_secret=CLIENT_SECRET if self._has_provider() else None,
+                client_secret=CLIENT_SECRET if sign_in_secret(args.config.authentication) is not None else None,
+                contact=args.config.pages.contact or args.contact,
                 hostname=hostname,
                 route=route,
                 volumes=volumes,
@@ -207,11 +270,11 @@ class Hub(pulumi.ComponentResource):
                 servers_scheduler=args.scheduler,
                 images={pinned: pin.image for pinned, pin in args.pins.images.items()},
                 slices=args.slices,
-                proxy_exceptions=proxy_exceptions(args.config, args.network),
+                proxy_exceptions=proxy_exceptions(args.network),
                 home_requests=home_requests,
+                identities=scoped(IDENTITIES, args.stack) if self._has_table() else None,
                 is_simulated=args.is_simulated,
             )
             return hub_values(args.config, facts)
 
-        planned = pulumi.Output.all(**names).apply(values)
-        return {section: planned.apply(lambda known, key=section: known[key]) for section in SECTIONS}
+        return pulumi.Output.all(**names).apply(values)

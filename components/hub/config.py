@@ -1,21 +1,20 @@
 """Hub section of ``Pulumi.<stack>.yaml``: sign-in, profiles, homes, culling and outgoing network."""
 
 from enum import StrEnum
-from ipaddress import ip_network
-from typing import Annotated, Self
+from typing import cast
 
 from pydantic import Field, model_validator
 
-from components.addresses import Address, AnyNetwork, Cidr, DnsLabel
+from components.hub.identity.config import IdentityConfig
+from components.hub.limits.config import CullingConfig, LimitsConfig, ServersConfig
+from components.hub.operation.config import DatabaseConfig, HealthCheckConfig, VolumeDatabase
+from components.hub.pages.config import PagesConfig
+from components.hub.profiles.config import ProfileConfig
+from components.hub.signin.config import Authentication
 from components.model import Model
-from components.networks import IPV6
 from components.quantities import Size
 
-from .authentication import Authentication
-from .errors import WebProxyError
-from .limits_config import CullingConfig, ServersConfig
-from .operation_config import DatabaseConfig
-from .profiles_config import ProfileConfig
+from .network_config import EgressRule, Internet, NetworkAccess, NetworkClass, WebProxy
 
 __all__ = [
     "EgressRule",
@@ -24,6 +23,7 @@ __all__ = [
     "HubConfig",
     "Internet",
     "NetworkAccess",
+    "NetworkClass",
     "ResourcePolicy",
     "WebProxy",
 ]
@@ -44,20 +44,10 @@ class HomeKey(StrEnum):
 
     ACCOUNT = "account"
     """The provider's own unchanging identifier of the account (OpenID Connect's ``sub``)."""
+    UID = "uid"
+    """The user id of the lab's directory or stack file (`components.hub.identity.config`)."""
     USERNAME = "username"
     """The user name: only where names are never given to somebody else."""
-
-
-class Internet(StrEnum):
-    """How far a server's outgoing connections reach beyond the cluster."""
-
-    NONE = "none"
-    WEB = "web"
-    """HTTP, HTTPS and SSH to public addresses: packages, data, git."""
-    ALL = "all"
-    """Any port of any public address."""
-    PROXY = "proxy"
-    """The lab's web proxy alone, which says what lies beyond it."""
 
 
 class HomesConfig(Model):
@@ -65,61 +55,13 @@ class HomesConfig(Model):
 
     key: HomeKey = Field(
         default=HomeKey.ACCOUNT,
-        description="What a home belongs to: `account` survives a renamed user name and never passes to somebody else.",
+        description="What a home belongs to: `account` survives a renamed user name and never passes to somebody else; "
+        "`uid`, the default with identities of the stack file or a directory, is the user id there.",
     )
     capacity: Size = Field(description="Capacity a home's claim asks for.")
     mount_path: str = Field(
         default="/home/jovyan", pattern=r"^/[\w/.-]+$", description="Where the home appears in the server."
     )
-
-
-class EgressRule(Model):
-    """Servers inside the lab's own networks that user servers may reach, beside what `internet` allows."""
-
-    name: DnsLabel = Field(description="What it is, for people.")
-    networks: tuple[Cidr, ...] = Field(min_length=1, description="Networks in CIDR notation.")
-    ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = Field(min_length=1, description="TCP ports.")
-
-
-class WebProxy(Model):
-    """A proxy of the lab's for HTTP and, by CONNECT, HTTPS."""
-
-    address: Address = Field(description="Its address; a name could not be told to a network policy.")
-    port: int = Field(ge=1, le=65535, description="Its TCP port, such as 3128.")
-
-    @property
-    def network(self) -> AnyNetwork:
-        """The network of its address alone."""
-        return ip_network(self.address)
-
-    @property
-    def url(self) -> str:
-        """What programs are told."""
-        host = f"[{self.address}]" if self.address.version == IPV6 else str(self.address)
-        return f"http://{host}:{self.port}"
-
-
-class NetworkAccess(Model):
-    """Outgoing connections of user servers; private addresses stay closed unless a rule opens them."""
-
-    internet: Internet = Field(
-        default=Internet.WEB,
-        description="How far they reach beyond the cluster: `none`, `web` (HTTP, HTTPS, SSH), `all` ports, or only "
-        "the lab's `proxy`.",
-    )
-    proxy: WebProxy | None = Field(
-        default=None,
-        title="Web proxy",
-        description="With `internet: proxy`, what servers reach instead of the internet; their programs are told by "
-        "HTTPS_PROXY and NO_PROXY.",
-    )
-    allow: tuple[EgressRule, ...] = Field(default=(), description="Servers of the lab they may reach besides.")
-
-    @model_validator(mode="after")
-    def _proxy_is_there_when_wanted(self) -> Self:
-        if (self.internet is Internet.PROXY) != (self.proxy is not None):
-            raise WebProxyError(is_wanted=self.internet is Internet.PROXY)
-        return self
 
 
 class HubConfig(Model):
@@ -133,10 +75,39 @@ class HubConfig(Model):
         "memory runs out; `strict`: at most its profile's limit.",
     )
     homes: HomesConfig = Field(description="Users' home folders.")
+    identity: IdentityConfig | None = Field(
+        default=None,
+        description="Users' own user and group ids: `static`, `ldap` or `claims`; without it every server runs as "
+        "1000:100.",
+    )
     culling: CullingConfig = Field(default=CullingConfig(), description="When idle servers are stopped.")
     network: NetworkAccess = Field(default=NetworkAccess(), description="Outgoing connections of user servers.")
-    database: DatabaseConfig = Field(default=DatabaseConfig(), description="The hub's own database.")
+    database: DatabaseConfig = Field(default=VolumeDatabase(), description="The hub's own database.")
+    health_check: HealthCheckConfig | None = Field(
+        default=None, description="A test user, whose server `labctl hub check --spawn` starts; without it, none."
+    )
+    limits: LimitsConfig = Field(default=LimitsConfig(), description="How much may run at once per user and group.")
     servers: ServersConfig = Field(default=ServersConfig(), description="Bounds on user servers altogether.")
+    lxcfs: bool = Field(
+        default=False,
+        title="LXCFS",
+        description="Whether a server sees its own CPUs, memory and load in /proc instead of its node's. It mounts "
+        "seven files of its node for that, so the namespace's Pod Security label is relaxed (docs/isolation.md).",
+    )
+    pages: PagesConfig = Field(default=PagesConfig(), description="What the hub's pages say beside what they are for.")
     announcement: str | None = Field(
         default=None, max_length=500, description="A sentence on top of every page of the hub, plain text."
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _homes_by_user_id(cls, section: object) -> object:
+        """Return the section with ``homes.key: uid`` where users have proven ids and no key is given."""
+        if not isinstance(section, dict):
+            return section
+        given = cast("dict[str, object]", section)
+        identity, homes = given.get("identity"), given.get("homes")
+        has_ids = isinstance(identity, dict) and cast("dict[str, object]", identity).get("kind") in {"static", "ldap"}
+        if not has_ids or not isinstance(homes, dict) or "key" in homes:
+            return given
+        return {**given, "homes": {**cast("dict[str, object]", homes), "key": HomeKey.UID.value}}

@@ -1,17 +1,40 @@
 """Failures of the hub's configuration."""
 
+from collections.abc import Sequence
+
 from components.errors import ConfigurationError
 
 __all__ = [
+    "ChoiceTwiceError",
     "ContradictingPartsError",
     "CullingIntervalError",
+    "DefaultChoicesError",
+    "DefaultClassError",
+    "DirectoryGroupsError",
     "DirectoryPasswordError",
+    "EmptyLimitError",
+    "FolderError",
+    "GpuCullingPrometheusError",
     "GroupsClaimError",
     "GuaranteeAboveLimitError",
+    "HubVariableError",
+    "IdentityNameError",
+    "IdentityRangeError",
+    "MissingBindPasswordError",
     "MissingClientSecretError",
+    "NoAdminError",
     "NobodyAllowedError",
+    "PrometheusPlaceError",
     "ProviderFilterError",
+    "RefreshAgeError",
+    "SaidNowhereError",
+    "SaidTwiceError",
+    "SidecarTwiceError",
+    "SizeTwiceError",
+    "TokenSidecarError",
+    "UnknownGroupsError",
     "UnofferedSliceError",
+    "VariableNameError",
     "WebProxyError",
 ]
 
@@ -78,13 +101,10 @@ class UnofferedSliceError(LookupError):
 
 
 class MissingClientSecretError(LookupError):
-    """A sign-in with a provider, without the client secret it issued."""
+    """A sign-in without the secret it takes: a provider's client secret, a directory's password."""
 
-    def __init__(self) -> None:
-        super().__init__(
-            "hub.authentication.clientSecret: its configuration key has no value; "
-            "set it by pulumi config set --secret KEY"
-        )
+    def __init__(self, path: str) -> None:
+        super().__init__(f"{path}: its configuration key has no value; set it by pulumi config set --secret KEY")
 
 
 class WebProxyError(ConfigurationError):
@@ -112,3 +132,198 @@ class DirectoryPasswordError(ConfigurationError):
             )
         else:
             super().__init__(what="bindPassword has no bindDn to go with", remedy="add bindDn, or drop bindPassword")
+
+
+class DefaultClassError(ConfigurationError):
+    """A network class of the name that the section's own settings have."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            what=f"{name} is what servers without a class have: the settings beside `classes`",
+            remedy="change those, or give the class another name",
+        )
+
+
+class DirectoryGroupsError(ConfigurationError):
+    """Groups of the directory are allowed, but nothing says where they are."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            what="groups may sign in, but nothing says where the directory has them",
+            remedy="add directory.groups: {base: ...}",
+        )
+
+
+class NoAdminError(ConfigurationError):
+    """Accounts that nobody could approve."""
+
+    def __init__(self) -> None:
+        super().__init__(what="nobody could approve an account", remedy="name at least one in admins")
+
+
+class RefreshAgeError(ConfigurationError):
+    """A refresh that never happens: JupyterHub takes 0 for never, before starts of servers too."""
+
+    def __init__(self) -> None:
+        super().__init__(what="refreshEvery: 0s would never ask again", remedy="write a time such as 5m")
+
+
+class DefaultChoicesError(ConfigurationError):
+    """Choices of an option of which not exactly one is the default, or which are none."""
+
+    def __init__(self, option: str, defaults: Sequence[str], choices: int) -> None:
+        if choices == 1:
+            super().__init__(
+                what=f"{option} offers a single choice", remedy="offer two, or say it at the profile itself"
+            )
+        else:
+            found = ", ".join(defaults) or "none"
+            super().__init__(
+                what=f"of the choices of {option} exactly one has to be the default, and {found} is",
+                remedy="set default: true on one",
+            )
+
+
+class ChoiceTwiceError(ConfigurationError):
+    """Two choices of an option with the same key."""
+
+    def __init__(self, option: str, key: str) -> None:
+        super().__init__(what=f"two choices of {option} have the key {key}", remedy="give each a key of its own")
+
+
+class SizeTwiceError(ConfigurationError):
+    """CPU or memory to choose beside sizes, which are both."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            what="sizes are CPU and memory together, so neither can be chosen beside them",
+            remedy="offer either size, or cpu and memory",
+        )
+
+
+class SaidTwiceError(ConfigurationError):
+    """A setting that the profile says and also lets the user choose."""
+
+    def __init__(self, *, setting: str, option: str) -> None:
+        super().__init__(
+            what=f"the profile says its {setting}, and lets the user choose it",
+            remedy=f"drop {setting}, or options.{option}",
+        )
+
+
+class SaidNowhereError(ConfigurationError):
+    """A profile without something every server needs."""
+
+    def __init__(self, *, setting: str, what: str) -> None:
+        super().__init__(what=f"the profile says no {setting}", remedy=f"give {setting}: {what}")
+
+
+class SidecarTwiceError(ConfigurationError):
+    """Two sidecars of one name in a pod."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        super().__init__(
+            what=f"two of the sidecars {', '.join(names)} have the same name", remedy="give each a name of its own"
+        )
+
+
+class VariableNameError(ConfigurationError):
+    """A name no environment variable can have."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(what=f"{name!r} is no name of an environment variable", remedy="write letters, digits and _")
+
+
+class HubVariableError(ConfigurationError):
+    """A variable that the hub sets."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            what=f"the variable {name} is the hub's to set: for itself, for the GPU or for the network class",
+            remedy="drop it",
+        )
+
+
+class TokenSidecarError(ConfigurationError):
+    """A token of the identity provider for command-line tools, which nothing here hands to servers."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            what="servers get no token of the identity provider: the scope by which JupyterHub hands one out "
+            "(admin:auth_state) gives the refresh token with it, which outlives the server, and an exchange for a "
+            "short-lived one of a named audience is not built here",
+            remedy="drop it; users sign in with the tool itself, by its device flow",
+        )
+
+
+class FolderError(ConfigurationError):
+    """A path that leaves the repository, or that an address cannot hold."""
+
+    def __init__(self, key: str, path: str) -> None:
+        super().__init__(
+            what=f"{key} {path!r} is no path inside the repository",
+            remedy="write a relative path without '..', blanks, '#' and ':'",
+        )
+
+
+class GpuCullingPrometheusError(ConfigurationError):
+    """Idle GPUs to be found without anything that measures them."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            what="whether a GPU is idle is known only from DCGM's measurements, and no Prometheus with them is named",
+            remedy="add prometheus: {address: http://prometheus.monitoring:9090, namespace: monitoring}, or drop gpu",
+        )
+
+
+class PrometheusPlaceError(ConfigurationError):
+    """A Prometheus of which the network policy does not know where it is."""
+
+    def __init__(self, *, has_both: bool) -> None:
+        super().__init__(
+            what="Prometheus cannot be both in a namespace and in networks outside"
+            if has_both
+            else "nothing says where Prometheus is, so the hub is not let out to it",
+            remedy="give namespace where it runs in the cluster, networks where it runs outside",
+        )
+
+
+class EmptyLimitError(ConfigurationError):
+    """A limit that limits nothing."""
+
+    def __init__(self) -> None:
+        super().__init__(what="neither servers nor gpus are bounded", remedy="give one of them, or drop the limit")
+
+
+class IdentityNameError(ConfigurationError):
+    """A user or a group that cannot have this name."""
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(what=f"{name[:64]!r} cannot be a name here", remedy=f"choose another: {why}")
+
+
+class IdentityRangeError(ConfigurationError):
+    """A range that ends before it begins."""
+
+    def __init__(self, first: int, last: int) -> None:
+        super().__init__(what=f"the range from {first} to {last} is empty", remedy="write the smaller id as first")
+
+
+class UnknownGroupsError(ConfigurationError):
+    """A user in groups nobody has given an id."""
+
+    def __init__(self, user: str, groups: Sequence[str]) -> None:
+        super().__init__(
+            what=f"{user} is in {', '.join(groups)}, which has no id here",
+            remedy="add it to groups: {" + f"{groups[0]}: 6001" + "}",
+        )
+
+
+class MissingBindPasswordError(LookupError):
+    """A directory that is asked by an entry of its own, without that entry's password."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "hub.identity.directory.bindPassword: its configuration key has no value; "
+            "set it by pulumi config set --secret KEY"
+        )

@@ -34,6 +34,8 @@ class HubFacts:
     """Secret with the hub's own keys, in the chart's names."""
     client_secret: str | None = None
     """Secret with the provider's client secret; None without a provider."""
+    contact: str = ""
+    """Whom people are to ask, such as an address for mail; empty where nobody is named."""
     hostname: str | None = None
     """Public DNS name; None where nothing is published."""
     route: RouteTarget | None = None
@@ -50,8 +52,10 @@ class HubFacts:
     slices: Sequence[Slice] = ()
     """What the GPUs offer."""
     proxy_exceptions: Sequence[str] = ()
-    """What servers reach without the web proxy, where the lab has one (``NO_PROXY``)."""
+    """What every server reaches without a web proxy, where its network class has one (``NO_PROXY``)."""
     home_requests: str | None = None
     """Claim of the folder in which homes are asked for; None where the storage class makes them by itself."""
+    identities: str | None = None
+    """Namespace of the table of users' ids; None where there is none."""
     is_simulated: bool = False
     """Whether nodes have no container runtime: no image is ever pulled."""

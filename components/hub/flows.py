@@ -8,20 +8,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
+from components.hub.limits.plan import limits_flows
+from components.hub.operation.plan import database_flows
+from components.hub.profiles.plan import NETWORK_LABEL
+from components.hub.signin.config import LdapAuthentication, OidcAuthentication
+from components.hub.signin.plan import provider_ports
 from components.namespaces.flows import Direction, Flow, NetworkPeer, Port
 from components.network.flows import Party, api_server, between, dns, from_gateway, internet, lab_peer
 
-from .authentication import DummyAuthentication, OidcAuthentication
-from .config import Internet
-from .signin import provider_ports
+from .network_config import DEFAULT_CLASS, Internet
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
+    from components.hub.signin.config import Authentication
     from components.network.facts import NetworkFacts
 
-    from .authentication import Authentication
     from .config import HubConfig
+    from .network_config import NetworkClass
 
 __all__ = ["HUB", "PROXY", "SERVERS", "hub_flows", "proxy_exceptions"]
 
@@ -70,30 +74,34 @@ def hub_flows(config: HubConfig, network: NetworkFacts) -> tuple[Flow, ...]:
         *between(SERVERS, HUB, HUB_PORT, "A server asks the hub who knocks, and tells it when somebody was active."),
         *_sign_in(config.authentication, network),
         *_servers(config, network),
+        *database_flows(config, network, HUB.labels),
+        *limits_flows(config, HUB.labels),
     ]
     if network.gateway is not None:
         flows.append(from_gateway(network, PROXY_PORT, "People come in through the gateway.", PROXY.labels))
     return tuple(flows)
 
 
-def proxy_exceptions(config: HubConfig, network: NetworkFacts) -> tuple[str, ...]:
+def proxy_exceptions(network: NetworkFacts) -> tuple[str, ...]:
     """Return what a server's programs reach without the web proxy (``NO_PROXY``): names, domains and networks.
 
-    Only the cluster's own services and what the stack file opens beside; whatever else is asked for is the proxy's to
-    refuse. Python's and curl's readings of networks agree since curl 7.86.
+    The cluster's own services; what a network class opens beside stands there too (`components.hub.profiles.plan`), and
+    whatever else is asked for is the proxy's to refuse. Python's and curl's readings of networks agree since curl 7.86.
     """
-    opened = (str(each) for rule in config.network.allow for each in rule.networks)
     domains = (".svc", f".{network.cluster_domain}")
     inside = (str(each) for each in (*network.services, *network.pods))
-    return ("localhost", "127.0.0.1", "::1", *SERVICE_NAMES, *domains, *inside, *opened)
+    return ("localhost", "127.0.0.1", "::1", *SERVICE_NAMES, *domains, *inside)
 
 
 def _sign_in(authentication: Authentication, network: NetworkFacts) -> Iterator[Flow]:
-    if isinstance(authentication, DummyAuthentication):
+    if not (ports := provider_ports(authentication)):
         return
-    ports, reason = provider_ports(authentication), "The hub redeems a sign-in at the identity provider."
-    name = "hub-to-identity-provider"
-    if isinstance(authentication, OidcAuthentication) and authentication.networks:
+    reason, name = "The hub redeems a sign-in at the identity provider.", "hub-to-identity-provider"
+    if isinstance(authentication, LdapAuthentication):
+        reason, name = "The hub asks the directory who somebody is.", "hub-to-directory"
+        peers = tuple(NetworkPeer(network=each) for each in authentication.directory.networks)
+        yield _out(name, reason, HUB.labels, peers, ports)
+    elif isinstance(authentication, OidcAuthentication) and authentication.networks:
         peers = tuple(NetworkPeer(network=each) for each in authentication.networks)
         yield _out(name, reason, HUB.labels, peers, ports)
     else:
@@ -101,25 +109,34 @@ def _sign_in(authentication: Authentication, network: NetworkFacts) -> Iterator[
 
 
 def _servers(config: HubConfig, network: NetworkFacts) -> Iterator[Flow]:
-    access = config.network
+    """Yield what servers reach, class by class: a server has the label of exactly one (`NETWORK_LABEL`)."""
+    for name, access in config.network.by_class().items():
+        # Policies add up: were the settings of servers without a class for all servers, no class could reach less.
+        # Where there is no class they are for all, so that servers from before the label keep what they reach.
+        pods = {**SERVERS.labels, NETWORK_LABEL: name} if config.network.classes else SERVERS.labels
+        prefix = "servers" if name == DEFAULT_CLASS else f"servers-{name}"
+        yield from _class(access, network, pods, prefix)
+
+
+def _class(access: NetworkClass, network: NetworkFacts, pods: Mapping[str, str], prefix: str) -> Iterator[Flow]:
     reason = "Notebooks fetch packages, data and repositories."
     match access.internet:
         case Internet.NONE:
             pass
         case Internet.WEB:
-            yield internet(network, WEB_PORTS, reason, SERVERS.labels, name="servers-to-internet")
+            yield internet(network, WEB_PORTS, reason, pods, name=f"{prefix}-to-internet")
         case Internet.ALL:
-            yield internet(network, (), reason, SERVERS.labels, name="servers-to-internet")
+            yield internet(network, (), reason, pods, name=f"{prefix}-to-internet")
         case Internet.PROXY:
             if access.proxy is not None:
                 host = NetworkPeer(network=access.proxy.network)
-                yield _out("servers-to-web-proxy", reason, SERVERS.labels, (host,), (access.proxy.port,))
+                yield _out(f"{prefix}-to-web-proxy", reason, pods, (host,), (access.proxy.port,))
         case _:
             assert_never(access.internet)
     for rule in access.allow:
         said = f"The stack file lets notebooks reach {rule.name}."
         peers = tuple(lab_peer(network, each) for each in rule.networks)
-        yield _out(f"servers-to-{rule.name}", said, SERVERS.labels, peers, rule.ports)
+        yield _out(f"{prefix}-to-{rule.name}", said, pods, peers, rule.ports)
 
 
 def _out(name: str, reason: str, pods: Mapping[str, str], peers: tuple[NetworkPeer, ...], ports: Iterable[int]) -> Flow:

@@ -27,6 +27,8 @@ class HubFile:
     """Its path below ``components/hub/files``."""
     target: str
     """Where it is mounted, absolute."""
+    text: str | None = None
+    """What is in it, where that comes from the stack file and `source` is only its name."""
 
 
 def _empty() -> dict[str, Value]:

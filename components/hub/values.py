@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-import html
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from components.hub.homes.plan import homes_part
+from components.hub.identity.plan import identity_part
+from components.hub.limits.plan import limits_part
+from components.hub.operation.plan import operation_part
+from components.hub.pages.plan import pages_part
+from components.hub.profiles.plan import profile_list, profiles_part
+from components.hub.profiles.prepull import chart_image, pre_puller
+from components.hub.signin.plan import signin_part
+
 from .config import HomeKey
-from .homes import homes_part
 from .ids import SERVER_GID, SERVER_UID
+from .lxcfs import lxcfs_part
 from .parts import HubFile, HubPart, together
-from .profiles import profile_list, profiles_part
-from .signin import signin_part
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from components.images import ImageReference
     from components.model import Value
 
-    from .config import HubConfig, WebProxy
+    from .config import HubConfig
     from .facts import HubFacts
 
 __all__ = ["CALL", "SECTIONS", "hub_values"]
@@ -88,7 +94,7 @@ def hub_values(config: HubConfig, facts: HubFacts) -> Mapping[str, Mapping[str, 
         "singleuser": _singleuser(config, facts, part),
         "cull": _cull(config),
         "scheduling": _scheduling(),
-        "prePuller": _pre_puller(facts),
+        "prePuller": pre_puller(config, facts),
         "httpRoute": _http_route(facts),
         "ingress": {"enabled": False},
         "custom": {"lab": dict(part.settings)},
@@ -103,16 +109,7 @@ def _hub(config: HubConfig, facts: HubFacts, part: HubPart) -> dict[str, Value]:
     hub: dict[str, Value] = {
         "config": _hub_config(facts, part),
         "existingSecret": facts.secret,
-        "db": {
-            "type": "sqlite-pvc",
-            "pvc": {
-                "accessModes": ["ReadWriteOnce"],
-                "storage": str(config.database.capacity),
-                "storageClassName": facts.home_class,
-            },
-        },
         "resources": {"requests": {"cpu": "200m", "memory": "512Mi"}},
-        "concurrentSpawnLimit": config.servers.concurrent_spawns,
         "allowNamedServers": False,
         "extraPodSpec": _priority(facts.services_priority),
         "networkPolicy": _NO_POLICY,
@@ -122,9 +119,6 @@ def _hub(config: HubConfig, facts: HubFacts, part: HubPart) -> dict[str, Value]:
     }
     if config.servers.most is not None:
         hub["activeServerLimit"] = config.servers.most
-    if config.announcement is not None:
-        # The page's template marks it as safe HTML; ours is plain text.
-        hub["templateVars"] = {"announcement": html.escape(config.announcement)}
     if part.environment:
         hub["extraEnv"] = dict(part.environment)
     if part.volumes:
@@ -151,7 +145,9 @@ def _modules() -> dict[str, Value]:
 
 
 def _hub_file(file: HubFile) -> Value:
-    text = files("components.hub.files").joinpath(file.source).read_text(encoding="utf-8")
+    text = file.text
+    if text is None:
+        text = files("components.hub.files").joinpath(file.source).read_text(encoding="utf-8")
     return {"mountPath": file.target, "mode": 0o444, "stringData": text}
 
 
@@ -178,6 +174,9 @@ def _hub_config(facts: HubFacts, part: HubPart) -> Value:
         },
         "pod_security_context": {
             "runAsNonRoot": True,
+            # For the containers beside the server, which say nothing themselves.
+            "runAsUser": SERVER_UID,
+            "runAsGroup": SERVER_GID,
             "fsGroup": SERVER_GID,
             # Changing the group of every file of a large shared folder would hold up each start for hours.
             "fsGroupChangePolicy": "OnRootMismatch",
@@ -209,7 +208,7 @@ def _proxy(facts: HubFacts) -> dict[str, Value]:
 
 def _singleuser(config: HubConfig, facts: HubFacts, part: HubPart) -> dict[str, Value]:
     default = next(profile for profile in config.profiles if profile.default)
-    by_account = config.homes.key is HomeKey.ACCOUNT
+    by_name = config.homes.key is HomeKey.USERNAME
     volumes: dict[str, Value] = {
         volume.name: {
             "name": f"shared-{volume.name}",
@@ -228,20 +227,17 @@ def _singleuser(config: HubConfig, facts: HubFacts, part: HubPart) -> dict[str, 
     for name, volume in part.server_volumes.items():
         volumes[name] = {"name": name, **(volume if isinstance(volume, dict) else {})}
     return {
-        "image": _image(facts.images[default.image]),
+        "image": chart_image(facts.images[default.default_image]),
         "defaultUrl": "/lab",
         "startTimeout": config.servers.start_timeout.seconds,
-        "profileList": profile_list(config, facts.images, facts.slices),
+        "profileList": profile_list(config, facts),
         "uid": SERVER_UID,
         "fsGid": SERVER_GID,
         "allowPrivilegeEscalation": False,
         # The chart's own block is a privileged init container, which the namespace refuses; policies do it instead.
         "cloudMetadata": {"blockWithIptables": False, "ip": "169.254.169.254"},
         "networkPolicy": _NO_POLICY,
-        "extraEnv": {
-            **_proxy_environment(config.network.proxy, facts.proxy_exceptions),
-            **part.server_environment,
-        },
+        "extraEnv": dict(part.server_environment),
         # A profile says what it guarantees; the chart's own 1 GiB must not come in where one says nothing.
         "memory": {"guarantee": 0},
         "storage": {
@@ -253,7 +249,7 @@ def _singleuser(config: HubConfig, facts: HubFacts, part: HubPart) -> dict[str, 
                 "storageAccessModes": ["ReadWriteMany"],
                 # Never {username}, whose slug changed in KubeSpawner 7, nor {userid}, a row of the database. With
                 # accounts our module names the claim; the template only names what would be wrong.
-                "pvcNameTemplate": "unassigned-{safe_username}" if by_account else "home-{safe_username}",
+                "pvcNameTemplate": "home-{safe_username}" if by_name else "unassigned-{safe_username}",
                 "volumeNameTemplate": "home",
             },
             "extraVolumes": volumes,
@@ -261,14 +257,6 @@ def _singleuser(config: HubConfig, facts: HubFacts, part: HubPart) -> dict[str, 
         },
         **part.singleuser,
     }
-
-
-def _proxy_environment(proxy: WebProxy | None, exceptions: Sequence[str]) -> dict[str, Value]:
-    """Return what tells programs of the web proxy; in both spellings, since curl heeds only ``http_proxy``."""
-    if proxy is None:
-        return {}
-    told = {"http_proxy": proxy.url, "https_proxy": proxy.url, "no_proxy": ",".join(exceptions)}
-    return {spelling: value for name, value in told.items() for spelling in (name, name.upper())}
 
 
 def _cull(config: HubConfig) -> dict[str, Value]:
@@ -299,12 +287,6 @@ def _scheduling() -> dict[str, Value]:
     }
 
 
-def _pre_puller(facts: HubFacts) -> dict[str, Value]:
-    # Without a container runtime nothing is pulled, and the hook would wait for pulls that never happen.
-    pulls = not facts.is_simulated
-    return {"hook": {"enabled": pulls}, "continuous": {"enabled": pulls}}
-
-
 def _http_route(facts: HubFacts) -> dict[str, Value]:
     if facts.route is None or facts.hostname is None:
         return {"enabled": False}
@@ -320,26 +302,24 @@ def _parts(config: HubConfig, facts: HubFacts) -> Iterator[HubPart]:
     """Yield what each subject adds."""
     yield signin_part(config, facts)
     yield homes_part(config, facts)
+    yield identity_part(config, facts)
+    yield operation_part(config, facts)
     yield profiles_part(config)
+    yield limits_part(config)
+    yield pages_part(config, facts)
+    yield lxcfs_part(config)
 
 
 def _priority(name: str | None) -> Value:
     return {} if name is None else {"priorityClassName": name}
 
 
-def _image(image: ImageReference) -> Mapping[str, Value]:
-    """Return an image as the chart joins it, ``name:tag``, digest included with or without a tag."""
-    if image.tag is not None:
-        return {"name": image.name, "tag": image.tag_and_digest}
-    algorithm, _, digest = image.digest.partition(":")
-    return {"name": f"{image.name}@{algorithm}", "tag": digest}
-
-
 def _put_image(values: dict[str, dict[str, Value]], place: tuple[str, ...], image: ImageReference) -> None:
     section, *below = place
     if not below:
-        values[section] = {**values[section], "image": _image(image)}
+        values[section] = {**values[section], "image": chart_image(image)}
         return
     (key,) = below
     inner = values[section].get(key)
-    values[section] = {**values[section], key: {**(inner if isinstance(inner, dict) else {}), "image": _image(image)}}
+    kept = inner if isinstance(inner, dict) else {}
+    values[section] = {**values[section], key: {**kept, "image": chart_image(image)}}

@@ -8,6 +8,7 @@ import pytest
 from hub_labs import IMAGES, SLICES, hub, profile
 
 from components.hub.plan import check
+from components.hub.profiles.checks import ProfileFacts
 
 if TYPE_CHECKING:
     from components.hub.config import HubConfig
@@ -16,7 +17,7 @@ GUARANTEE = {"cpu": "1", "memory": "1Gi"}
 
 
 def problems(config: HubConfig, *, hostname: str | None = "hub.lab.org", simulated: bool = False) -> list[str]:
-    found = check(config, slices=SLICES, images=IMAGES, hostname=hostname, is_simulated=simulated)
+    found = check(config, ProfileFacts(slices=SLICES, images=IMAGES), hostname=hostname, is_simulated=simulated)
     return [str(problem) for problem in found]
 
 
@@ -83,8 +84,7 @@ def test_the_small_lab_is_sound() -> None:
             {"authentication": {"kind": "dummy"}, "homes": {"key": "username", "capacity": "1Gi"}},
             (
                 "authentication.kind: anybody may sign in as anybody on a cluster that is real; "
-                "choose github, google, auth0 "
-                "or oidc"
+                "choose github, google, auth0, oidc, ldap or native"
             ),
         ),
     ],
@@ -117,7 +117,7 @@ def test_a_provider_needs_an_address_to_come_back_to() -> None:
 
 def test_a_lab_without_gpus() -> None:
     config = hub(profiles=[profile(gpu={"slice": "1g.10gb"})])
-    (found,) = check(config, slices=(), images=IMAGES, hostname="hub.lab.org", is_simulated=False)
+    (found,) = check(config, ProfileFacts(images=IMAGES), hostname="hub.lab.org", is_simulated=False)
     assert str(found) == "profiles[0].gpu.slice: no node has a slice 1g.10gb; cut one in the gpu section"
 
 

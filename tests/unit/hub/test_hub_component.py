@@ -9,6 +9,7 @@ import pulumi
 import pytest
 from hub_labs import FACTS, IMAGES, NETWORK, SLICES, hub
 
+from components.hub.admission.plan import POLICIES
 from components.hub.component import Hub, HubArgs
 from components.hub.plan import hub_values, namespace_plan
 from components.pins import ChartPin, ImagePin, Pins
@@ -87,7 +88,18 @@ def test_children() -> None:
     policies = {
         f"kubernetes:networking.k8s.io/v1:NetworkPolicy::hub-namespace-{policy.name}" for policy in planned.policies
     }
-    assert set(goals(hub())) - policies == {
+    rules = {
+        f"kubernetes:admissionregistration.k8s.io/v1:{kind}::hub-admission-{key}{ending}"
+        for key in POLICIES
+        for kind, ending in (("ValidatingAdmissionPolicy", ""), ("ValidatingAdmissionPolicyBinding", "-binding"))
+    }
+    assert set(goals(hub())) - policies - rules == {
+        "lab:index:HubAccess::hub-access",
+        "kubernetes:rbac.authorization.k8s.io/v1:ClusterRole::hub-access-nodes",
+        "kubernetes:rbac.authorization.k8s.io/v1:ClusterRoleBinding::hub-access-nodes-binding",
+        "lab:index:HubAdmission::hub-admission",
+        "lab:index:LabNotices::hub-notices",
+        "kubernetes:core/v1:ConfigMap::hub-notices",
         "lab:index:Hub::hub",
         "lab:index:Namespace::hub-namespace",
         "kubernetes:core/v1:Namespace::hub-namespace",

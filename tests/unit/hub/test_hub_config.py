@@ -6,8 +6,8 @@ import pytest
 from hub_labs import hub, profile, section
 from pydantic import ValidationError
 
-from components.hub.authentication import Auth0Authentication, GitHubAuthentication, OidcAuthentication
 from components.hub.config import HomeKey, HubConfig, Internet, ResourcePolicy
+from components.hub.signin.config import Auth0Authentication, GitHubAuthentication, OidcAuthentication
 from components.quantities import Duration
 
 OAUTH = {"clientId": "id", "clientSecret": {"secret": "oauthClientSecret"}}
@@ -45,7 +45,7 @@ def test_defaults_are_the_careful_ones() -> None:
         ),
         ({**OIDC, "groups": ["lab"]}, "groups may sign in, but no claim tells them; set groupsClaim"),
         ({"kind": "github", "clientId": "id", "clientSecret": "hunter2", "everyone": True}, "in plain text"),
-        ({"kind": "ldap"}, "does not match any of the expected tags"),
+        ({"kind": "saml"}, "does not match any of the expected tags"),
     ],
 )
 def test_sign_in_that_cannot_work(authentication: object, complaint: str) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hub_labs import NETWORK, hub
 
-from components.hub.flows import hub_flows, proxy_exceptions
+from components.hub.flows import SERVERS, hub_flows, proxy_exceptions
 from components.hub.plan import check_networks
 from components.namespaces.flows import Direction, NetworkPeer, PodPeer
 from components.networks import Networks
@@ -162,12 +162,9 @@ def test_a_proxy_is_named_where_it_is_wanted(access: object, what: str) -> None:
 
 
 def test_the_cluster_itself_is_reached_without_the_proxy() -> None:
-    access = {**PROXY, "allow": [{"name": "licences", "networks": ["198.51.100.0/28"], "ports": [27000]}]}
     dual = replace(NETWORK, services=Networks.of("10.96.0.0/16", "fd00:96::/112"))
-    found = proxy_exceptions(hub(network=access), dual)
-    assert {"hub", ".svc", ".cluster.local", "10.96.0.0/16", "fd00:96::/112", "198.51.100.0/28", "localhost"} <= set(
-        found
-    )
+    found = proxy_exceptions(dual)
+    assert {"hub", ".svc", ".cluster.local", "10.96.0.0/16", "fd00:96::/112", "localhost"} <= set(found)
 
 
 def test_in_dual_stack_there_is_an_internet_of_each_family() -> None:
@@ -180,3 +177,19 @@ def test_in_dual_stack_there_is_an_internet_of_each_family() -> None:
     assert isinstance(six, NetworkPeer)
     assert ip_network("2001:db8::/64") in six.but_not
     assert ip_network("fc00::/7") in six.but_not
+
+
+def test_a_class_reaches_what_it_says_and_nothing_of_the_others() -> None:
+    licences = {"name": "licences", "networks": ["198.51.100.0/28"], "ports": [27000]}
+    classes = {"closed": {"internet": "none"}, "licensed": {"internet": "none", "allow": [licences]}}
+    config = hub(network={"internet": "web", "classes": classes})
+    found = {flow.name: flow for flow in hub_flows(config, NETWORK)}
+    reached: dict[str, list[str]] = {}
+    for name, flow in found.items():
+        if flow.direction is Direction.EGRESS and "lab.internal/network" in flow.pods:
+            reached.setdefault(flow.pods["lab.internal/network"], []).append(name)
+    assert reached == {"default": ["servers-to-internet"], "licensed": ["servers-licensed-to-licences"]}
+    # What every server may do, whatever its class, is the hub and names, and nothing beyond the cluster.
+    for flow in found.values():
+        if flow.direction is Direction.EGRESS and dict(flow.pods) == dict(SERVERS.labels):
+            assert all(isinstance(peer, PodPeer) for peer in flow.peers), flow.name

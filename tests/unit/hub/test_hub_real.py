@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import sys
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Protocol, cast
@@ -15,9 +16,8 @@ from hub_labs import FACTS, hub
 from test_hub_signin import GITHUB, GOOGLE, OIDC
 
 from components.hub import files
-from components.hub.files.lab_hub.configure import configure
 from components.hub.files.lab_hub.homes import claim_name
-from components.hub.files.lab_hub.objects import HubConfiguration
+from components.hub.limits.plan import NOTICES
 from components.hub.plan import hub_values
 
 if TYPE_CHECKING:
@@ -30,15 +30,15 @@ kubespawner = pytest.importorskip("kubespawner", reason=MISSING)
 kubespawner_module = pytest.importorskip("kubespawner.spawner", reason=MISSING)
 jupyterhub_app = pytest.importorskip("jupyterhub.app", reason=MISSING)
 traitlets_config = pytest.importorskip("traitlets.config", reason=MISSING)
-oauthenticators = {
-    name: getattr(pytest.importorskip(f"oauthenticator.{module}", reason=MISSING), name)
-    for module, name in (
-        ("github", "GitHubOAuthenticator"),
-        ("google", "GoogleOAuthenticator"),
-        ("auth0", "Auth0OAuthenticator"),
-        ("generic", "GenericOAuthenticator"),
-    )
+pytest.importorskip("oauthenticator", reason=MISSING)
+ours = import_module("components.hub.files.lab_hub.signin_oauth")
+authenticators = {
+    "GitHubOAuthenticator": ours.LabGitHub,
+    "GoogleOAuthenticator": ours.LabGoogle,
+    "Auth0OAuthenticator": ours.LabAuth0,
+    "GenericOAuthenticator": ours.LabOidc,
 }
+"""Our classes by the section of the class they extend."""
 
 
 class Configurable(Protocol):
@@ -65,6 +65,7 @@ class RealSpawner(Protocol):
     """What is asked of KubeSpawner."""
 
     user: object
+    orm_spawner: object
     user_options: Mapping[str, str]
     profile_list: object
     namespace: str
@@ -78,7 +79,8 @@ class RealSpawner(Protocol):
 CLASSES: dict[str, Configurable] = {
     "JupyterHub": jupyterhub_app.JupyterHub,
     "KubeSpawner": kubespawner.KubeSpawner,
-    **oauthenticators,
+    "LabSignIn": ours.LabSignIn,
+    **authenticators,
 }
 AUTH0 = hub().model_dump(mode="json", by_alias=True)["authentication"]
 
@@ -101,9 +103,11 @@ def test_the_authenticator_takes_its_section_and_finds_its_secret(
 ) -> None:
     monkeypatch.setenv("OAUTH_CLIENT_SECRET", "canary")
     sections = hub_config(authentication)
-    (name,) = set(sections) - {"JupyterHub", "KubeSpawner"}
-    make = cast("Callable[..., Authenticator]", oauthenticators[name])
-    authenticator = make(config=traitlets_config.Config({name: dict(sections[name])}))
+    (name,) = set(sections) & set(authenticators)
+    make = cast("Callable[..., Authenticator]", authenticators[name])
+    assert sections["JupyterHub"]["authenticator_class"] == f"lab_hub.signin_oauth.{authenticators[name].__name__}"
+    settings = {section: dict(sections[section]) for section in (name, "LabSignIn")}
+    authenticator = make(config=traitlets_config.Config(settings))
     assert authenticator.client_secret == "canary"
     assert authenticator.enable_auth_state is True
     assert authenticator.allow_existing_users is False
@@ -115,6 +119,10 @@ class Ana:
     name = "Ana.Novak@lab.org"
     id = 7
     groups: tuple[object, ...] = ()
+
+    def __init__(self) -> None:
+        self.spawners: dict[str, object] = {}
+        self.settings = {"users": {self.id: self}}
 
     async def get_auth_state(self) -> Mapping[str, object]:
         return {"auth0_user": {"sub": "github|123"}}
@@ -149,8 +157,9 @@ def configured_spawner(facts: HubFacts, monkeypatch: pytest.MonkeyPatch, **setti
     c.KubeSpawner.volume_mounts = {"home": home, **storage["extraVolumeMounts"]}
     lab = cast("Mapping[str, object]", values["custom"]["lab"])
     run_extra_config(values, c, {**lab, **settings}, monkeypatch)
-    made = cast("RealSpawner", kubespawner.KubeSpawner(config=c, _mock=True))
+    made = cast("RealSpawner", c.JupyterHub.spawner_class(config=c, _mock=True))
     made.user = Ana()
+    made.orm_spawner = SimpleNamespace(name="", started=None, user_options={}, server=None)
     monkeypatch.setattr(made, "get_env", dict)
     return made
 
@@ -218,13 +227,14 @@ def test_the_home_is_the_accounts_and_the_shared_folders_are_mounted(spawner: Re
     assert at(claim, "metadata", "name") == name
     assert at(claim, "spec", "storage_class_name") == "homes-test"
     volumes = cast("Sequence[Mapping[str, object]]", at(pod, "spec", "volumes"))
-    assert {volume["name"]: volume["persistent_volume_claim"] for volume in volumes} == {
+    claims = {volume["name"]: volume["persistent_volume_claim"] for volume in volumes if volume["name"] != NOTICES}
+    assert claims == {
         "home": {"claimName": name},
         "shared-datasets": {"claimName": "shared-datasets", "readOnly": True},
         "shared-notebooks": {"claimName": "shared-notebooks", "readOnly": False},
     }
     mounts = cast("Sequence[Mapping[str, object]]", at(pod, "spec", "containers", 0, "volume_mounts"))
-    assert {mount["mount_path"]: bool(mount["read_only"]) for mount in mounts} == {
+    assert {mount["mount_path"]: bool(mount["read_only"]) for mount in mounts if mount["name"] != NOTICES} == {
         "/home/jovyan": False,
         "/shared/datasets": True,
         "/shared/notebooks": False,
@@ -255,10 +265,8 @@ def test_a_forged_profile_is_refused(spawner: RealSpawner) -> None:
         asyncio.run(spawner.load_user_options())
 
 
-def test_a_profile_of_another_group_is_refused(spawner: RealSpawner) -> None:
-    c = SimpleNamespace(KubeSpawner=SimpleNamespace(profile_list=spawner.profile_list))
-    configure(cast("HubConfiguration", c), {"home": None, "groups": {"gpu-small": ["lab"]}})
-    spawner.profile_list = c.KubeSpawner.profile_list
+def test_a_profile_of_another_group_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    spawner = configured_spawner(FACTS, monkeypatch, groups={"gpu-small": ["lab"]})
     spawner.user_options = {"profile": "gpu-small"}
     with pytest.raises(ValueError, match=r"No such profile: gpu-small\. Options include: minimal"):
         asyncio.run(spawner.load_user_options())

@@ -6,13 +6,14 @@ import dataclasses
 from typing import TYPE_CHECKING, cast
 
 import pytest
-from hub_labs import FACTS, IMAGES, SLICES, hub, profile
+from hub_labs import FACTS, IMAGES, hub, profile
 from hypothesis import given
 from hypothesis import strategies as st
 
 from components.hub.errors import UnofferedSliceError
+from components.hub.limits.plan import NOTICES
 from components.hub.plan import hub_values
-from components.hub.profiles import byte_specification, page_text, profile_list
+from components.hub.profiles.plan import byte_specification, page_text, profile_list
 from components.hub.values import SECTIONS
 from components.images import ImageReference
 from components.quantities import Size
@@ -34,7 +35,7 @@ def value(config: HubConfig, *path: str, facts: HubFacts = FACTS) -> object:
 
 def first_override(**changes: object) -> Mapping[str, object]:
     config = hub(profiles=[profile(**changes)])
-    return cast("Mapping[str, object]", profile_list(config, IMAGES, SLICES)[0]["kubespawner_override"])
+    return cast("Mapping[str, object]", profile_list(config, FACTS)[0]["kubespawner_override"])
 
 
 def test_every_section_is_there() -> None:
@@ -42,7 +43,7 @@ def test_every_section_is_there() -> None:
 
 
 def test_profiles_in_kubespawners_terms() -> None:
-    minimal, gpu = profile_list(hub(), IMAGES, SLICES)
+    minimal, gpu = profile_list(hub(), FACTS)
     assert minimal == {
         "slug": "minimal",
         "display_name": "Minimal",
@@ -52,6 +53,8 @@ def test_profiles_in_kubespawners_terms() -> None:
             "image": str(IMAGES["minimal-notebook"]),
             "cpu_guarantee": 0.1,
             "mem_guarantee": "512M",
+            "default_url": "/lab",
+            "extra_labels": {"lab.internal/network": "default"},
             "environment": {"NVIDIA_VISIBLE_DEVICES": "void"},
         },
     }
@@ -60,7 +63,8 @@ def test_profiles_in_kubespawners_terms() -> None:
         "cpu_guarantee": 2.0,
         "mem_guarantee": "1536M",
         "extra_resource_limits": {"nvidia.com/mig-1g.10gb": 1},
-        "extra_labels": {"research-compute/holds-gpu": "true"},
+        "default_url": "/lab",
+        "extra_labels": {"lab.internal/network": "default", "research-compute/holds-gpu": "true"},
         "node_affinity_required": [
             {
                 "matchExpressions": [
@@ -133,7 +137,10 @@ def test_nobody_gets_more_than_a_homes_owner_may() -> None:
         "seccompProfile": {"type": "RuntimeDefault"},
     }
     assert spawner["priority_class_name"] == "interactive-test"
-    assert value(hub(), "hub", "config", "JupyterHub") == {"admin_access": False, "authenticator_class": "auth0"}
+    assert value(hub(), "hub", "config", "JupyterHub") == {
+        "admin_access": False,
+        "authenticator_class": "lab_hub.signin_oauth.LabAuth0",
+    }
 
 
 def test_homes_are_named_by_account_or_by_user_name_but_never_by_row() -> None:
@@ -151,7 +158,7 @@ def test_homes_are_named_by_account_or_by_user_name_but_never_by_row() -> None:
     }
     by_name = hub(homes={"key": "username", "capacity": "10Gi"})
     assert cast("Mapping[str, object]", value(by_name, *place))["pvcNameTemplate"] == "home-{safe_username}"
-    assert value(by_name, "custom", "lab") == {"home": None, "groups": {}}
+    assert value(by_name, "custom", "lab", "home") is None
 
 
 def test_the_hub_gets_our_package() -> None:
@@ -180,7 +187,8 @@ def test_the_hub_asks_for_homes_where_somebody_makes_them() -> None:
 
 
 def test_shared_volumes_are_mounted_as_storage_says() -> None:
-    assert value(hub(), "singleuser", "storage", "extraVolumes") == {
+    volumes = cast("Mapping[str, object]", value(hub(), "singleuser", "storage", "extraVolumes"))
+    assert {name: volume for name, volume in volumes.items() if name != NOTICES} == {
         "datasets": {
             "name": "shared-datasets",
             "persistentVolumeClaim": {"claimName": "shared-datasets", "readOnly": True},
@@ -190,7 +198,8 @@ def test_shared_volumes_are_mounted_as_storage_says() -> None:
             "persistentVolumeClaim": {"claimName": "shared-notebooks", "readOnly": False},
         },
     }
-    assert value(hub(), "singleuser", "storage", "extraVolumeMounts") == {
+    mounts = cast("Mapping[str, object]", value(hub(), "singleuser", "storage", "extraVolumeMounts"))
+    assert {name: mount for name, mount in mounts.items() if name != NOTICES} == {
         "datasets": {"name": "shared-datasets", "mountPath": "/shared/datasets", "readOnly": True},
         "notebooks": {"name": "shared-notebooks", "mountPath": "/shared/notebooks", "readOnly": False},
     }
@@ -219,16 +228,22 @@ def test_the_chart_has_no_policies_of_its_own() -> None:
     assert value(hub(), "proxy", "service") == {"type": "ClusterIP"}
 
 
+def environment(facts: HubFacts, **access: object) -> Mapping[str, str]:
+    (first, _) = profile_list(hub(network=access), facts)
+    return cast("Mapping[str, Mapping[str, str]]", first["kubespawner_override"])["environment"]
+
+
 def test_servers_are_told_of_the_web_proxy_and_of_what_needs_none() -> None:
-    assert value(hub(), "singleuser", "extraEnv") == {}
+    assert set(cast("Mapping[str, object]", value(hub(), "singleuser", "extraEnv"))) == {"JUPYTER_PATH"}
     access = {"internet": "proxy", "proxy": {"address": "192.0.2.30", "port": 3128}}
     facts = dataclasses.replace(FACTS, proxy_exceptions=("hub", ".svc", "10.96.0.0/16"))
-    told = cast("Mapping[str, str]", value(hub(network=access), "singleuser", "extraEnv", facts=facts))
+    told = environment(facts, **access)
     assert told["HTTPS_PROXY"] == told["https_proxy"] == told["HTTP_PROXY"] == "http://192.0.2.30:3128"
     assert told["NO_PROXY"] == told["no_proxy"] == "hub,.svc,10.96.0.0/16"
+    licences = {"name": "licences", "networks": ["198.51.100.0/28"], "ports": [27000]}
+    assert environment(facts, **access, allow=[licences])["NO_PROXY"] == "hub,.svc,10.96.0.0/16,198.51.100.0/28"
     six = {"internet": "proxy", "proxy": {"address": "2001:db8::30", "port": 3128}}
-    told = cast("Mapping[str, str]", value(hub(network=six), "singleuser", "extraEnv"))
-    assert told["http_proxy"] == "http://[2001:db8::30]:3128"
+    assert environment(FACTS, **six)["http_proxy"] == "http://[2001:db8::30]:3128"
 
 
 def test_the_route_attaches_to_the_hubs_listener() -> None:
@@ -241,9 +256,10 @@ def test_the_route_attaches_to_the_hubs_listener() -> None:
 
 
 def test_nothing_is_pulled_where_nothing_runs() -> None:
-    assert value(hub(), "prePuller") == {"hook": {"enabled": True}, "continuous": {"enabled": True}}
+    assert value(hub(), "prePuller", "hook") == value(hub(), "prePuller", "continuous") == {"enabled": True}
     simulated = dataclasses.replace(FACTS, is_simulated=True)
-    assert value(hub(), "prePuller", facts=simulated) == {"hook": {"enabled": False}, "continuous": {"enabled": False}}
+    assert value(hub(), "prePuller", "hook", facts=simulated) == {"enabled": False}
+    assert value(hub(), "prePuller", "continuous", facts=simulated) == {"enabled": False}
 
 
 def test_images_are_pinned_in_the_charts_two_halves() -> None:
@@ -277,9 +293,11 @@ def test_the_charts_own_images_are_pinned_where_the_environment_pins_them() -> N
 def test_bounds_and_announcement() -> None:
     config = hub(servers={"startTimeout": "20m", "concurrentSpawns": 10, "most": 50}, announcement="Down <b>today</b>")
     assert value(config, "singleuser", "startTimeout") == 1200
-    assert value(config, "hub", "concurrentSpawnLimit") == 10
+    # Nobody is sent away: who comes beyond it waits in line.
+    assert value(config, "hub", "concurrentSpawnLimit") == 0
+    assert value(config, "custom", "lab", "spawning", "atOnce") == 10
     assert value(config, "hub", "activeServerLimit") == 50
-    assert value(config, "hub", "templateVars") == {"announcement": "Down &lt;b&gt;today&lt;/b&gt;"}
+    assert value(config, "hub", "templateVars", "announcement") == "Down &lt;b&gt;today&lt;/b&gt;"
     assert "activeServerLimit" not in hub_values(hub(), FACTS)["hub"]
 
 

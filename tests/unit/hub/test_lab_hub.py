@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
 HOME: HomeSettings = {"issuer": "lab.eu.auth0.com", "userInfo": "auth0_user", "claims": ["sub", "id"]}
-PROFILES: list[Mapping[str, object]] = [{"slug": "minimal"}, {"slug": "gpu"}, {"slug": "course"}]
+PROFILES: list[Mapping[str, object]] = [{"slug": "minimal", "default": True}, {"slug": "gpu"}, {"slug": "course"}]
 GROUPS = {"gpu": ["lab", "guests"], "course": ["students"]}
 
 
@@ -38,6 +38,7 @@ class FakeUser:
 class FakeSpawner:
     user: FakeUser
     pvc_name: str = "unassigned-ana"
+    user_options: Mapping[str, object] = field(default_factory=dict[str, object])
 
 
 def member(*groups: str, sub: object = "auth0|1") -> FakeSpawner:
@@ -123,8 +124,8 @@ def test_profiles_by_group(groups: Sequence[str], expected: list[str]) -> None:
     assert [profile["slug"] for profile in offered(member(*groups))] == expected
 
 
-def test_without_groups_the_charts_list_stays() -> None:
-    assert configured({"home": HOME, "groups": {}}).profile_list is PROFILES
+def test_without_groups_everybody_sees_the_charts_list() -> None:
+    assert configured({"home": HOME, "groups": {}}).profile_list(member()) == PROFILES
 
 
 def test_who_may_start_nothing_is_told_so() -> None:

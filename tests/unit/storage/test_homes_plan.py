@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from components.hub.config import HubConfig
+from components.hub.operation.config import PostgresDatabase, VolumeDatabase
 from components.nodes.config import NodesConfig
 from components.nodes.steps import FOLDER, compose, scripts_on
 from components.storage.config import StorageConfig, StorageUse
@@ -15,7 +17,6 @@ from stacks.config import ClusterConfig
 from stacks.host_steps import further_steps
 
 if TYPE_CHECKING:
-    from components.hub.config import HubConfig
     from components.nodes.steps import PlainValue, Step
     from components.storage.config import NfsStorage
     from components.storage.zfs_config import ZfsConfig
@@ -94,8 +95,10 @@ def test_homes_nobody_can_ask_for_are_known() -> None:
 def test_the_hubs_own_database_is_known_beforehand() -> None:
     nfs, zfs = section()
     storage = StorageConfig.model_construct(nfs=nfs, zfs=zfs)
-    for hub, known in ((object(), ("hub-prod/hub-db-dir:1000:1000",)), (None, ())):
-        config = ClusterConfig.model_construct(storage=storage, hub=cast("HubConfig | None", hub))
+    on_a_volume = HubConfig.model_construct(database=VolumeDatabase(), lxcfs=False)
+    elsewhere = HubConfig.model_construct(database=PostgresDatabase.model_construct(kind="postgres"), lxcfs=False)
+    for hub, known in ((on_a_volume, ("hub-prod/hub-db-dir:1000:1000",)), (elsewhere, ()), (None, ())):
+        config = ClusterConfig.model_construct(storage=storage, hub=hub)
         made = next(step for step in further_steps(config, "prod")(nodes()) if step.name == "homes")
         assert made.values["KNOWN_HOMES"] == known
 

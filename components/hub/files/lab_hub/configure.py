@@ -7,14 +7,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NotRequired, TypedDict
 
+from .health import own_home
 from .home_requests import ask_before_start
 from .homes import name_claim
+from .identities import source_of
+from .limits import keep_limits
 from .profiles import offer_by_group
+from .uid_homes import name_claim_by_uid
+from .wear_identity import refuse_without_identity, wear_identity
 
 if TYPE_CHECKING:
+    from .health import HealthSettings
     from .home_requests import HomesSettings
     from .homes import HomeSettings
+    from .identities import IdentitySettings
+    from .limits import LimitsSettings
     from .objects import HubConfiguration, Spawner, Step
+    from .spawning import SpawningSettings
+    from .uid_homes import UidHomesSettings
 
 __all__ = ["LabSettings", "configure"]
 
@@ -26,8 +36,18 @@ class LabSettings(TypedDict):
     """None where homes belong to user names, which KubeSpawner's template does by itself."""
     groups: dict[str, list[str]]
     """Groups that may see a profile, by its slug; a profile that is missing is for everybody."""
+    health: NotRequired[HealthSettings]
+    """Only where a test user's server is started to look at the hub's health."""
     homeRequests: NotRequired[HomesSettings]
     """Only where homes have to be asked for."""
+    identity: NotRequired[IdentitySettings]
+    """Only where users have ids of their own."""
+    limits: NotRequired[LimitsSettings]
+    """Only where something bounds users' servers."""
+    spawning: NotRequired[SpawningSettings]
+    """How servers start, and what is said meanwhile."""
+    uidHomes: NotRequired[UidHomesSettings]
+    """Only where homes belong to user ids."""
 
 
 def configure(c: HubConfiguration, settings: LabSettings) -> None:
@@ -44,14 +64,30 @@ def configure(c: HubConfiguration, settings: LabSettings) -> None:
         The chart's ``custom.lab``.
     """
     groups, home, requests = settings["groups"], settings["home"], settings.get("homeRequests")
-    steps: list[Step] = []
-    if groups:
-        steps.append(offer_by_group(c, groups))
+    health = settings.get("health")
+    if health is not None:
+        c.LabSignIn.own_users = {health["user"]}
+    steps: list[Step] = [offer_by_group(c, groups)]
+    if (limits := settings.get("limits")) is not None:
+        steps.append(keep_limits(limits))
+    identity, uid_homes = settings.get("identity"), settings.get("uidHomes")
+    if identity is not None:
+        source = source_of(identity)
+        refuse_without_identity(c, identity, source)
+        steps.append(wear_identity(identity, source))
+    if uid_homes is not None:
+        # After what says whom the server runs as.
+        steps.append(name_claim_by_uid(uid_homes))
     if home is not None:
-        steps.append(name_claim(home))
+        steps.append(name_claim(home) if health is None else own_home(health, name_claim(home)))
     if requests is not None:
         # After what names the claim: it asks for the home of that name.
         steps.append(ask_before_start(requests))
+    if (spawning := settings.get("spawning")) is not None:
+        from .spawning import use_lab_spawner  # noqa: PLC0415 - it imports the hub, which tests of the rest do without
+
+        # Last: whoever is refused does not wait in line.
+        steps.append(use_lab_spawner(c, spawning))
 
     async def before_start(spawner: Spawner) -> None:
         """Give the server what is its user's; refuse it where something is missing."""

@@ -147,11 +147,14 @@ class HomeRefusedError(Exception):
         super().__init__(self.jupyterhub_message)
 
 
-def owner_of(_spawner: Spawner, settings: HomesSettings) -> tuple[int, int]:
+def owner_of(spawner: Spawner, settings: HomesSettings) -> tuple[int, int]:
     """Return the user and group id that a home is for: those its server's processes will have.
 
-    Every server runs as the same user until people have ids of their own; then this is the place to look them up.
+    These are the user's own, which `wear_identity` gave the server just before, or the settings' where nobody has any.
     """
+    uid, gid = getattr(spawner, "uid", None), getattr(spawner, "gid", None)
+    if isinstance(uid, int) and isinstance(gid, int):
+        return uid, gid
     return settings["uid"], settings["gid"]
 
 
