@@ -26,6 +26,7 @@ test: .venv/ready ## lint, types, unit tests, goldens, embedded control plane; L
 	$(call phase,tools,$(LABCTL) tools)
 	$(if $(filter all,$(LAB_TESTS)),$(call phase,hosts,.venv/bin/python tests/hosts/bed_prepare.py))
 	$(if $(filter all,$(LAB_TESTS)),$(call phase,controllers,.venv/bin/python tests/cluster/controllers_prepare.py))
+	$(if $(filter all,$(LAB_TESTS)),$(call phase,hub,.venv/bin/python tests/hub/hub_prepare.py))
 	$(call phase,tests,.venv/bin/pytest -n 2 --dist loadfile --durations 10 $(PYTEST_ARGS))
 lint: .venv/ready ## format and check
 	@.venv/bin/ruff format . && .venv/bin/ruff check --fix . && .venv/bin/pyright

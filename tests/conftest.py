@@ -24,8 +24,11 @@ FORGOTTEN = (
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add ``--update-golden``."""
+    """Add ``--update-golden`` and ``--update-screenshots``."""
     parser.addoption("--update-golden", action="store_true", help="rewrite the golden files after an intended change")
+    parser.addoption(
+        "--update-screenshots", action="store_true", help="take the pictures of docs/images anew (LAB_TESTS=all)"
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -18,13 +18,15 @@ if TYPE_CHECKING:
 
 __all__ = ["FromBothEnds", "in_order"]
 
-FOLDERS = ("hosts", "cluster", "engine", "unit")
+FOLDERS = ("hosts", "hub", "cluster", "engine", "unit")
 """From waiting to calculating."""
 LONGEST = (
     "test_hosts_day_two",
     "test_hosts_cluster",
     "test_lab_on_hosts",
     "test_hosts_drift",
+    "test_browser_tour",
+    "test_limits_hub",
     "test_storage_homes",
     "test_storage_backup",
     "test_hosts_prepare_faults",
