@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from . import capacity, engine, gpu_planning, hosts, hosts_inventory, lab, packing
+from . import capacity, engine, gpu_planning, hosts, hosts_inventory, lab, packing, profiles, spawns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,6 +27,8 @@ MEASUREMENTS: dict[str, Callable[[], Iterator[Measured]]] = {
     "gpus": gpu_planning.planning,
     "capacity": capacity.capacity,
     "packing": packing.packing,
+    "spawns": spawns.spawns,
+    "profiles": profiles.profiles,
 }
 
 
