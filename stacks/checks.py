@@ -239,11 +239,20 @@ def _hub_homes(cluster: _Cluster) -> Iterator[Problem]:
     if cluster.config.hub is None or storage is None or storage.nfs is None or storage.zfs is None:
         return
     ids = storage.nfs.homes.user_ids
-    if not ids.first <= SERVER_UID <= ids.last:
+    identity = cluster.config.hub.identity
+    if identity is None:
+        if not ids.first <= SERVER_UID <= ids.last:
+            yield Problem(
+                path=("storage", "nfs", "homes", "userIds"),
+                what=f"servers run as user id {SERVER_UID}, to whom no home may be given then",
+                remedy=f"let the range hold {SERVER_UID}",
+            )
+    elif identity.uids.first < ids.first or identity.uids.last > ids.last:
         yield Problem(
             path=("storage", "nfs", "homes", "userIds"),
-            what=f"servers run as user id {SERVER_UID}, to whom no home may be given then",
-            remedy=f"let the range hold {SERVER_UID}",
+            what=f"people may have user ids from {identity.uids.first} to {identity.uids.last} (hub.identity.uids), "
+            f"and homes are given to {ids.first} to {ids.last} alone",
+            remedy="let the range hold theirs, or narrow theirs",
         )
 
 

@@ -37,7 +37,7 @@ from components.network.gateway import listener_name
 from components.quantities import Duration
 from components.storage.claims import claim_shared
 
-from .errors import MissingClientSecretError
+from .errors import MissingClientSecretError, MissingDatabasePasswordError
 from .facts import HubFacts, RouteTarget
 from .flows import proxy_exceptions
 from .plan import hub_values, namespace_plan
@@ -121,6 +121,8 @@ class Hub(pulumi.ComponentResource):
     ------
     MissingClientSecretError
         If people sign in with a provider whose client secret is not given.
+    MissingDatabasePasswordError
+        If the database is on a server and its password is not given.
     MissingPinError
         If the environment does not pin the chart.
     """
@@ -197,6 +199,8 @@ class Hub(pulumi.ComponentResource):
         held = {COOKIE_KEY: cookie, CRYPT_KEY: crypt}
         if self._args.config.health_check is not None:
             held[HEALTH_TOKEN_KEY] = self._key("health")
+        if self._args.config.database.kind == "postgres" and self._args.database_password is None:
+            raise MissingDatabasePasswordError
         if self._args.database_password is not None:
             held[DATABASE_PASSWORD_KEY] = pulumi.Output.secret(self._args.database_password)
         keys = self._secret("keys", KEYS_SECRET, held)

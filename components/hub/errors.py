@@ -22,6 +22,7 @@ __all__ = [
     "IdentityRangeError",
     "MissingBindPasswordError",
     "MissingClientSecretError",
+    "MissingDatabasePasswordError",
     "NoAdminError",
     "NobodyAllowedError",
     "PrometheusPlaceError",
@@ -105,6 +106,15 @@ class MissingClientSecretError(LookupError):
 
     def __init__(self, path: str) -> None:
         super().__init__(f"{path}: its configuration key has no value; set it by pulumi config set --secret KEY")
+
+
+class MissingDatabasePasswordError(LookupError):
+    """A database on a server, without the password of the hub's role there."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "hub.database.password: its configuration key has no value; set it by pulumi config set --secret KEY"
+        )
 
 
 class WebProxyError(ConfigurationError):

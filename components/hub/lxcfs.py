@@ -23,8 +23,10 @@ if TYPE_CHECKING:
 
     from .config import HubConfig
 
-__all__ = ["HOST_FILES", "STEP", "lxcfs_part", "lxcfs_steps"]
+__all__ = ["HOST_FILES", "STEP", "lxcfs_packages", "lxcfs_part", "lxcfs_steps"]
 
+LXCFS_PACKAGES = ("fuse3", "lxcfs")
+"""What workers install of their distribution."""
 STEP = "lxcfs"
 """Name of the step that brings it to a worker, and of its script."""
 FOLDER = "/var/lib/lxcfs"
@@ -67,9 +69,18 @@ def lxcfs_steps(config: HubConfig | None, nodes: NodesConfig) -> tuple[Step, ...
     return () if config is None or not config.lxcfs else tuple(_steps(nodes))
 
 
+def lxcfs_packages(config: HubConfig | None) -> tuple[str, ...]:
+    """Return the packages that `lxcfs_steps` installs."""
+    return () if config is None or not config.lxcfs else LXCFS_PACKAGES
+
+
 def _steps(nodes: NodesConfig) -> Iterator[Step]:
     for name, host in sorted(nodes.hosts.items()):
         if Role.WORKER in host.roles and not host.lost:
             yield Step(
-                name=STEP, subject=name, host=name, values={"FILES": FILES}, after=(("system", name), ("runtime", name))
+                name=STEP,
+                subject=name,
+                host=name,
+                values={"FILES": FILES, "PACKAGES": LXCFS_PACKAGES},
+                after=(("system", name), ("runtime", name)),
             )

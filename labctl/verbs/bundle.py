@@ -7,6 +7,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from components.hub.lxcfs import lxcfs_packages
 from components.nodes.plan import KubeconfigSource, kubeconfig_source
 from components.nodes.system_plan import host_packages
 from components.storage.packages import storage_packages
@@ -87,7 +88,7 @@ def bundle(stack: str, wishes: Wishes, *, into: Path | None, as_json: bool, lock
 def _contents(lab: Lab, graph: Graph, pins: Pins, wishes: Wishes) -> Contents:
     nodes, storage = lab.cluster.nodes, storage_packages(lab.cluster.storage)
     hosts = HostNeeds(
-        packages=(*host_packages(nodes), *storage.everywhere),
+        packages=(*host_packages(nodes), *storage.everywhere, *lxcfs_packages(lab.cluster.hub)),
         debian_packages=storage.on_debian,
         architectures=wishes.architectures,
         distributions=wishes.distributions,

@@ -2,7 +2,7 @@
 # LXCFS on a worker: files of /proc that show whoever reads them its own CPUs, memory and load. What mounts them, and
 # why these, is in components/hub/lxcfs.py.
 #
-# FILES
+# FILES PACKAGES
 
 : "${LXCFS_MOUNT=/var/lib/lxcfs}" "${UNITS_FOLDER=/etc/systemd/system}" "${PROCESSES=/proc}"
 
@@ -17,7 +17,7 @@ ExecStart=
 ExecStart=/usr/bin/lxcfs --enable-loadavg /var/lib/lxcfs
 END
     # fuse3 has the fusermount that the unit cleans up with; without it a service that died cannot be mounted again.
-    want_packages fuse3 lxcfs
+    want_packages "${PACKAGES[@]}"
     # Never restarted: each server has its files mounted, and could not read /proc/meminfo any more.
     want_service "$LXCFS_UNIT"
     want_files
