@@ -53,7 +53,7 @@ if importlib.util.find_spec("pycurl"):
 """The chart's own choice of HTTP client."""
 SPAWNER = """
 from lab_hub.spawning import use_lab_spawner
-c.KubeSpawner.pre_spawn_hook = use_lab_spawner(c, {"atOnce": 64, "resources": {}, "contact": None})
+c.KubeSpawner.pre_spawn_hook = use_lab_spawner(c, {"atOnce": 64, "resources": {}})
 """
 """What makes a hub ours, as far as starting goes."""
 KINDS = {"plain": CURL, "ours": CURL + SPAWNER}

@@ -75,8 +75,8 @@ def test_a_command_line_that_is_not_understood(project_copy: LabCopy, arguments:
 def test_a_wrong_stack_file_is_refused_whole_and_nothing_is_started(project_copy: LabCopy) -> None:
     lab = project_copy.sibling("dev-wrong")
     lab.edit("address: 10.20.0.32", "address: 10.20.0.31")
-    lab.edit("culling: {idle: 2h, every: 10m}", "culing: {idle: 2h, every: 10m}")
-    lab.edit("homes: {key: username, capacity: 100Gi", "homes: {key: username, capacity: much")
+    lab.edit("culling: {idle: 2h", "culing: {idle: 2h")
+    lab.edit("homes: {key: uid, capacity: 100Gi", "homes: {key: uid, capacity: much")
     for verb in ("up", "preview", "destroy"):
         refused = lab.run(verb, *(["--yes"] if verb != "preview" else []))
         assert refused.code == 3

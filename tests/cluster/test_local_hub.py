@@ -109,7 +109,7 @@ def test_somebody_works_in_a_server_of_their_own(bed: Bed, ada: Person, figure: 
     assert pod["metadata"]["labels"]["lab.internal/run"] == "local"
     assert pod["status"]["phase"] == "Running"
     assert re.match(r"127\.(6[4-9]|[7-9]\d|1[0-2]\d)\.", pod["status"]["podIP"])
-    home = bed.folder / "pods" / "volumes" / "claims" / NAMESPACE / "home-ada"
+    home = bed.folder / "pods" / "volumes" / "claims" / NAMESPACE / "home-uid-10002"
     assert (home / OURS).read_text() == "kept"
 
 
@@ -191,11 +191,11 @@ def test_starting_twice_is_starting_once(bed: Bed, ada: Person) -> None:
 
 
 def test_what_dies_is_told(bed: Bed, ada: Person) -> None:
-    person = Person(bed.url, "bob")
+    person = Person(bed.url, "ben")
     person.sign_in()
     person.started()
-    os.kill(bed.server_process("bob"), signal.SIGKILL)
-    pod = eventually(lambda: (found := bed.pod("bob"))["status"]["phase"] == "Failed" and found)
+    os.kill(bed.server_process("ben"), signal.SIGKILL)
+    pod = eventually(lambda: (found := bed.pod("ben"))["status"]["phase"] == "Failed" and found)
     state = pod["status"]["containerStatuses"][0]["state"]["terminated"]
     assert state["exitCode"] != 0
     assert "exit status" in state["message"]
