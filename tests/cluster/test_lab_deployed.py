@@ -302,7 +302,7 @@ def test_a_misspelled_field_of_a_custom_resource_is_refused(
 def canaries(deployed: Deployed) -> list[str]:
     """Return the secrets of the lab, in the clear and as Kubernetes encodes them."""
     data = deployed.api.get(f"/api/v1/namespaces/{HUB}/secrets/hub-keys")["data"]
-    assert len(data) == 2
+    assert len(data) == 3
     return [*data.values(), *(base64.b64decode(value).decode() for value in data.values())]
 
 

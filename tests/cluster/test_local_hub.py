@@ -214,7 +214,7 @@ def test_down_leaves_no_process_and_up_brings_the_server_back(bed: Bed, ada: Per
     server = bed.server_process("ada")
     bed.lab.well("down")
     eventually(lambda: not bed.processes())
-    assert not Path(f"/proc/{server}").exists()
+    eventually(lambda: not Path(f"/proc/{server}").exists())
     bed.lab.well("up", "--yes")
     eventually(lambda: bed.pod("ada")["status"]["containerStatuses"][0]["ready"])
     person = Person(bed.url, "ada")

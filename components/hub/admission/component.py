@@ -104,7 +104,9 @@ def _spec(policy: AdmissionPolicy) -> ValidatingAdmissionPolicySpecArgs:
                 name="account", expression=f"request.userInfo.username {comparison} {text(policy.account)}"
             )
         ],
-        variables=[VariableArgs(name=name, expression=expression) for name, expression in policy.variables.items()],
+        # An empty list is one the API server does not keep.
+        variables=[VariableArgs(name=name, expression=expression) for name, expression in policy.variables.items()]
+        or None,
         validations=[
             ValidationArgs(
                 expression=rule.expression,

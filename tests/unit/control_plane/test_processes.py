@@ -100,6 +100,8 @@ def test_a_record_that_fits_another_process_never_ends_it(
     record = json.loads(record_of(tmp_path).read_text())
     table.end(["etcd"], grace_seconds=5, progress=pytest.fail)
     with subprocess.Popen(["/bin/sleep", "60"]) as bystander:
+        while not Path(f"/proc/{bystander.pid}/cmdline").read_bytes():
+            time.sleep(0.01)  # in the middle of its exec
         fields = Path(f"/proc/{bystander.pid}/stat").read_text().rpartition(")")[2].split()
         stale = {**record, "pid": bystander.pid, "start_ticks": int(fields[19]), "command": ["/bin/sleep", "60"]}
         stale[change] = {"start_ticks": int(fields[19]) - 1, "boot_id": "another boot", "command": record["command"]}[
