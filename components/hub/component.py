@@ -4,8 +4,8 @@ Children: ``<name>-namespace`` LabNamespace, ``<name>-<volume>-pv`` and ``<name>
 for the folder in which homes are asked for, ``<name>-cookie`` and ``<name>-crypt`` RandomPassword, ``<name>-health``
 RandomPassword with the health service's token where there is a test user, ``<name>-keys``
 Secret, ``<name>-client`` Secret with the provider's client secret, ``<name>-admission`` HubAdmission,
-``<name>-access`` HubAccess, ``<name>-notices`` LabNotices, ``<name>-identities`` Identities where users' ids stand in a
-table, ``<name>-jupyterhub`` Release.
+``<name>-access`` HubAccess, ``<name>-notices`` LabNotices, ``<name>-token`` LabToken where a profile has a token,
+``<name>-identities`` Identities where users' ids stand in a table, ``<name>-jupyterhub`` Release.
 
 The proxy's token is the chart's own: the chart reads it from the Secret it makes itself and nowhere else
 (``hub/deployment.yaml``, ``proxy/deployment.yaml``), and keeps it from one upgrade to the next.
@@ -30,6 +30,7 @@ from components.hub.identity.plan import BASE as IDENTITIES
 from components.hub.limits.component import LabNotices, LabNoticesArgs
 from components.hub.operation.plan import DATABASE_PASSWORD_KEY, HEALTH_TOKEN_KEY
 from components.hub.pages.component import HubAccess, HubAccessArgs
+from components.hub.profiles.component import LabToken, LabTokenArgs
 from components.hub.signin.plan import sign_in_secret
 from components.namespaces.component import LabNamespace, LabNamespaceArgs
 from components.namespaces.plan import scoped
@@ -179,6 +180,8 @@ class Hub(pulumi.ComponentResource):
             HubAccess(f"{self._name}-access", HubAccessArgs(stack=self._args.stack, namespace=namespace.name), child),
             LabNotices(f"{self._name}-notices", notices, child),
         ]
+        if any(profile.token is not None for profile in self._args.config.profiles):
+            made.append(LabToken(f"{self._name}-token", LabTokenArgs(namespace=namespace.name), child))
         identity = self._args.config.identity
         if identity is not None and self._has_table():
             identities = IdentitiesArgs(

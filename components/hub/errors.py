@@ -32,7 +32,6 @@ __all__ = [
     "SaidTwiceError",
     "SidecarTwiceError",
     "SizeTwiceError",
-    "TokenSidecarError",
     "UnknownGroupsError",
     "UnofferedSliceError",
     "VariableNameError",
@@ -251,18 +250,6 @@ class HubVariableError(ConfigurationError):
         super().__init__(
             what=f"the variable {name} is the hub's to set: for itself, for the GPU or for the network class",
             remedy="drop it",
-        )
-
-
-class TokenSidecarError(ConfigurationError):
-    """A token of the identity provider for command-line tools, which nothing here hands to servers."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            what="servers get no token of the identity provider: the scope by which JupyterHub hands one out "
-            "(admin:auth_state) gives the refresh token with it, which outlives the server, and an exchange for a "
-            "short-lived one of a named audience is not built here",
-            remedy="drop it; users sign in with the tool itself, by its device flow",
         )
 
 

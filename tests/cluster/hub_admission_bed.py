@@ -43,6 +43,12 @@ from labctl.local_hub.chart import HubRelease, translate
 
 REGISTRATION = "/apis/admissionregistration.k8s.io/v1"
 IMAGE = ImageReference.parse("registry.invalid/notebook:1@sha256:" + "0" * 64)
+HUB_VARIABLES = {
+    "JUPYTERHUB_API_URL": "http://hub:8081/hub/api",
+    "JUPYTERHUB_API_TOKEN": "0123456789abcdef",
+    "JUPYTERHUB_USER": "ana",
+}
+"""Of what the hub tells every server."""
 SIDECAR = ImageReference.parse("registry.invalid/sidecar:1@sha256:" + "2" * 64)
 SLICES = (
     Slice(
@@ -192,6 +198,7 @@ def server_objects(
         Name of its claim, where KubeSpawner does not give it by itself.
     """
     module = pytest.importorskip("kubespawner.spawner", reason="the hub's own packages are not installed")
+    tokens = pytest.importorskip("components.hub.files.lab_hub.tokens", reason="the hub's own packages")
     configuration, client = pytest.importorskip("traitlets.config"), pytest.importorskip("kubernetes_asyncio.client")
     plain = json.loads(json.dumps(values))
     release = HubRelease(
@@ -213,7 +220,7 @@ def server_objects(
     spawner.user_options = dict(options)
     if home is not None:
         spawner.pvc_name = home
-    spawner.get_env = lambda: {key: str(value) for key, value in spawner.environment.items()}
+    spawner.get_env = lambda: HUB_VARIABLES | {key: str(value) for key, value in spawner.environment.items()}
     settings: Any = values["custom"]["lab"]
 
     async def manifests() -> tuple[Object, Object]:
@@ -222,6 +229,8 @@ def server_objects(
             spawner.pvc_name = uid_claim(identity.uid)
         await spawner.load_user_options()
         pod, claim = await spawner.get_pod_manifest(), spawner.get_pvc_manifest()
+        if "tokens" in settings:
+            tokens.share_hub(spawner, pod, settings["tokens"])
         async with client.ApiClient() as api:
             return api.sanitize_for_serialization(pod), api.sanitize_for_serialization(claim)
 

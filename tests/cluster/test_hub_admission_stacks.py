@@ -9,9 +9,22 @@ from typing import Any, cast
 
 import pytest
 from cluster_api import Object
-from hub_admission_bed import ANA, STATIC, UID_HOMES, Bed, Planned, guarded, hub_bed, hub_section, server_objects
+from hub_admission_bed import (
+    ANA,
+    BO,
+    HUB_VARIABLES,
+    STATIC,
+    UID_HOMES,
+    Bed,
+    Planned,
+    guarded,
+    hub_bed,
+    hub_section,
+    server_objects,
+)
 
 from components.hub.files.lab_hub.homes import claim_name
+from components.hub.files.lab_hub.identity import Identity
 from labctl.control_plane import ControlPlane
 from labctl.graph.record import record
 from labctl.lab import open_lab
@@ -34,6 +47,7 @@ PROFILES = [
             ]
         },
         "sidecars": [{"name": "beside", "image": "sidecar", "environment": {"A": "b"}, "resources": GIVEN}],
+        "token": {},
     },
     {"slug": "gpu", "name": "GPU", "image": "notebook", "resources": GIVEN, "gpu": {"slice": "1g.10gb"}},
 ]
@@ -66,12 +80,15 @@ def test_every_profile_of_the_stack_is_admitted(control_plane: ControlPlane, roo
     labels = cast("Mapping[str, Any]", space.inputs["metadata"])["labels"]
     needs_name = values["custom"]["lab"].get("home") is not None
     home = claim_name("github|123", "lab.eu.auth0.com") if needs_name else None
+    people: dict[str, Identity | None] = {"ana": None, "Ana.Novak@lab.org": None}
+    if "identity" in values["custom"]["lab"]:
+        people = {each.username: each for each in (ANA, BO)}
     with guarded(control_plane, Planned(graph, labels, values, home)) as bed:
         every = list(choices(values["singleuser"]["profileList"]))
         assert len(every) >= 5
         for options in every:
-            for user in ("ana", "Ana.Novak@lab.org"):
-                admitted(bed, *server_objects(values, options, user, None, home))
+            for user, identity in people.items():
+                admitted(bed, *server_objects(values, options, user, identity, home))
 
 
 @pytest.mark.parametrize("with_identities", [False, True], ids=["as-one-user", "as-themselves"])
@@ -85,4 +102,8 @@ def test_whatever_a_profile_may_have_is_admitted(control_plane: ControlPlane, *,
             pod = admitted(bed, *server_objects(bed.values, options, "ana", ANA if with_identities else None))
             seen |= {container["name"] for container in pod["spec"]["containers"]}
             seen |= set(pod["spec"]["containers"][0]["resources"].get("limits", {}))
-        assert {"notebook", "beside", "nvidia.com/mig-1g.10gb"} <= seen
+            if "token" in {container["name"] for container in pod["spec"]["containers"]}:
+                keeper = pod["spec"]["containers"][2]
+                assert {each["name"] for each in keeper["env"]} == {"NVIDIA_VISIBLE_DEVICES", *HUB_VARIABLES}
+                assert {mount["name"] for mount in keeper["volumeMounts"]} == {"lab-token", "lab-token-program"}
+        assert {"notebook", "beside", "token", "nvidia.com/mig-1g.10gb"} <= seen

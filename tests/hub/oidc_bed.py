@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import httpx2
 from lab_authority import Authority
-from signin_bed import free_port, running
+from signin_bed import Browser, free_port, running
 
 from labctl.control_plane.cache import cache_directory, exclusive_lock
 from labctl.control_plane.progress import silent
@@ -23,12 +23,18 @@ from labctl.local_hub.programs import obtain_programs
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
-__all__ = ["CLIENT_SECRET", "Provider", "oidc_provider"]
+    from signin_bed import Hub
+
+__all__ = ["ANA", "BO", "CLIENT_SECRET", "Provider", "come_in", "oidc_provider", "signed_in"]
 
 SOURCE = Path(__file__).parent / "oidc"
 CLIENT_ID, CLIENT_SECRET = "hub", "cl13nt-s3cret"
 ACCESS_SECONDS = 3
 """How long an access token lasts: so short that a test sees it renewed."""
+
+ANA = {"preferred_username": "Ana", "groups": ["students", "staff"]}
+BO = {"preferred_username": "bo", "groups": ["students"]}
+"""What the provider says of people."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +106,24 @@ def oidc_provider(folder: Path, redirect: str, secret: str = CLIENT_SECRET) -> G
     command = [str(node), str(program), str(folder / "said.json")]
     with running(command, folder / "provider.log", lambda: _answers(provider)):
         yield provider
+
+
+def come_in(browser: Browser, account: str) -> httpx2.Response:
+    """Sign in at the provider's own pages: its form, then what the hub may know."""
+    page = browser.get("/hub/oauth_login")
+    assert page.url.host == "localhost", page.text
+    page = browser.send(page, login=account, password="any")
+    while page.url.host == "localhost" and "<form" in page.text:
+        page = browser.send(page)
+    return page
+
+
+def signed_in(hub: Hub, provider: Provider, account: str) -> Browser:
+    """Return a browser in which somebody has signed in."""
+    browser = Browser(hub, provider.trusted)
+    come_in(browser, account)
+    assert browser.is_in(), hub.log()[-3000:]
+    return browser
 
 
 def _answers(provider: Provider) -> bool:

@@ -203,16 +203,17 @@ def sign_in_hub(
     secret: str,
     *,
     port: int | None = None,
+    more: str = "",
     **changes: Mapping[str, object],
 ) -> Generator[Hub]:
-    """Run a hub with a sign-in as the stack file has it; `changes` go over the planned settings, by class."""
+    """Run a hub with a sign-in as the stack file has it; `changes` go over the plan, by class, `more` is read last."""
     port = port or free_port()
     authentication, planned = plan(section, port)
     sections = {name: {**values, **changes.get(name, {})} for name, values in planned.items()}
     folder.mkdir(exist_ok=True)
     said = {"sections": sections, "files": str(FILES), "port": port, "token": secrets.token_hex(16)}
     (folder / "said.json").write_text(json.dumps(said))
-    (folder / "config.py").write_text(CONFIGURATION)
+    (folder / "config.py").write_text(CONFIGURATION + more)
     needed = sign_in_secret(authentication)
     variables = {"JUPYTERHUB_CRYPT_KEY": "0123456789abcdef" * 4, **({needed.variable: secret} if needed else {})}
     hub = Hub(f"http://127.0.0.1:{port}", folder, str(said["token"]), ExitStack())

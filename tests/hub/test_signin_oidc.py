@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from lab_authority import Authority
-from oidc_bed import CLIENT_SECRET, Provider, oidc_provider
+from oidc_bed import ANA, BO, CLIENT_SECRET, Provider, come_in, oidc_provider, signed_in
 from signin_bed import CONTACT, Browser, Hub, eventually, free_port, sign_in_hub
 
 if TYPE_CHECKING:
@@ -15,14 +15,10 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    import httpx2
 
 pytestmark = pytest.mark.skipif(
     os.environ.get("LAB_TESTS") != "all", reason="runs an OpenID Connect provider from npm: needs LAB_TESTS=all"
 )
-
-ANA = {"preferred_username": "Ana", "groups": ["students", "staff"]}
-BO = {"preferred_username": "bo", "groups": ["students"]}
 
 
 @pytest.fixture
@@ -55,23 +51,6 @@ def oidc_hub(
         GenericOAuthenticator=callback,
         LabSignIn={"auth_refresh_age": 1},
     )
-
-
-def come_in(browser: Browser, account: str) -> httpx2.Response:
-    """Sign in at the provider's own pages: its form, then what the hub may know."""
-    page = browser.get("/hub/oauth_login")
-    assert page.url.host == "localhost", page.text
-    page = browser.send(page, login=account, password="any")
-    while page.url.host == "localhost" and "<form" in page.text:
-        page = browser.send(page)
-    return page
-
-
-def signed_in(hub: Hub, provider: Provider, account: str) -> Browser:
-    browser = Browser(hub, provider.trusted)
-    come_in(browser, account)
-    assert browser.is_in(), hub.log()[-3000:]
-    return browser
 
 
 def test_groups_follow_the_provider_while_access_tokens_come_and_go(hub: Hub, provider: Provider) -> None:

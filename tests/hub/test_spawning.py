@@ -177,7 +177,8 @@ def test_twenty_start_three_at_a_time_and_see_their_place(hub: HubBed) -> None:
         assert all(events[-1].get("ready") for events in told), [events[-1] for events in told]
         said = [event["message"] for events in told for event in events]
         assert any(re.search(r"\d+ before you\.", message) for message in said), said
-        assert "429" not in hub.log
+        # A request that was sent away; the digits alone are in many a duration.
+        assert not re.search(r"\b429 (GET|POST)\b", hub.log)
         assert len(hub.pods()) == len(users)
         numbers = [int(match[1]) for message in said if (match := re.search(r"(\d+) before you", message))]
         assert max(numbers) <= len(users) - AT_ONCE - 1

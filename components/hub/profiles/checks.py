@@ -8,10 +8,12 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from components.hub.config import ResourcePolicy
+from components.hub.signin.config import Auth0Authentication, OidcAuthentication
 from components.problems import Problem
 from components.quantities import Millicores, Size
 
 from .plan import matching_slices
+from .token import CONTAINER, TOKEN_RESOURCES, TOKEN_VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -72,6 +74,7 @@ def check_profiles(config: HubConfig, facts: ProfileFacts) -> Iterator[Problem]:
                 remedy="give each profile a slug of its own",
             )
         yield from _images(profile, facts, path)
+        yield from _token(config, profile, path)
         yield from _network(config, profile, path)
         yield from _sizes(config, profile, path)
         for where, request in _gpus(profile, path):
@@ -124,6 +127,30 @@ def _images(profile: ProfileConfig, facts: ProfileFacts, path: Path) -> Iterator
                 what=f"{SERVER_CONTAINER} is the name of the server's own container",
                 remedy="give it another",
             )
+
+
+def _token(config: HubConfig, profile: ProfileConfig, path: Path) -> Iterator[Problem]:
+    if profile.token is None:
+        return
+    if not isinstance(config.authentication, Auth0Authentication | OidcAuthentication):
+        yield Problem(
+            path=(*path, "token"),
+            what=f"the sign-in {config.authentication.kind} has no access token that command-line tools take",
+            remedy="set hub.authentication to oidc or auth0, or drop it",
+        )
+    for index, sidecar in enumerate(profile.sidecars):
+        if sidecar.name == CONTAINER:
+            yield Problem(
+                path=(*path, "sidecars", index, "name"),
+                what=f"{CONTAINER} is the name of the container that keeps the token",
+                remedy="give it another",
+            )
+    if TOKEN_VARIABLE in profile.environment:
+        yield Problem(
+            path=(*path, "environment", TOKEN_VARIABLE),
+            what=f"{TOKEN_VARIABLE} follows from token",
+            remedy="drop it",
+        )
 
 
 def _network(config: HubConfig, profile: ProfileConfig, path: Path) -> Iterator[Problem]:
@@ -239,6 +266,8 @@ def _needs(profile: ProfileConfig) -> Iterator[Room]:
     """Yield what a pod of the profile takes of a node for each size, its sidecars with it."""
     for size in profile.sizes():
         parts: list[ProfileResources] = [size, *(sidecar.resources for sidecar in profile.sidecars)]
+        if profile.token is not None:
+            parts.append(TOKEN_RESOURCES)
         cpu = sum((part.guarantee.cpu or part.limit.cpu or Millicores(0)).millicores for part in parts)
         memory = sum((part.guarantee.memory or part.limit.memory or Size(0)).bytes for part in parts)
         yield Room(cpu=Millicores(cpu), memory=Size(memory))

@@ -7,12 +7,12 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from components.addresses import DnsLabel
-from components.hub.errors import SaidNowhereError, SaidTwiceError, SidecarTwiceError, TokenSidecarError
+from components.hub.errors import SaidNowhereError, SaidTwiceError, SidecarTwiceError
 from components.images import Interface
 from components.model import Model
 from components.quantities import Duration
 
-from .extras_config import BuildConfig, Environment, SidecarConfig, TolerationConfig
+from .extras_config import BuildConfig, Environment, SidecarConfig, TokenConfig, TolerationConfig
 from .options_config import CpuChoice, GpuChoice, ImageChoice, MemoryChoice, ProfileOptions, SizeChoice
 from .resources_config import GpuRequest, ProfileResources, ResourceAmounts
 
@@ -29,6 +29,7 @@ __all__ = [
     "ResourceAmounts",
     "SidecarConfig",
     "SizeChoice",
+    "TokenConfig",
     "TolerationConfig",
 ]
 
@@ -72,6 +73,11 @@ class ProfileConfig(Model):
         default=(), description="Taints its servers tolerate, beside that of GPU nodes where they have a GPU."
     )
     sidecars: tuple[SidecarConfig, ...] = Field(default=(), description="Containers beside each of its servers.")
+    token: TokenConfig | None = Field(
+        default=None,
+        description="With `{}` its servers have the access token of their user's sign-in in a file, always fresh, "
+        "named by BEARER_TOKEN_FILE; only with the sign-ins oidc and auth0.",
+    )
     network: DnsLabel | None = Field(
         default=None,
         title="Network class",
@@ -82,13 +88,6 @@ class ProfileConfig(Model):
         description="Whether its images are pulled onto every node ahead of time; without it, where no choice of it "
         "has a GPU.",
     )
-
-    @model_validator(mode="before")
-    @classmethod
-    def _no_token_is_handed_over(cls, value: object) -> object:
-        if isinstance(value, dict) and "token" in value:
-            raise TokenSidecarError
-        return value  # pyright: ignore[reportUnknownVariableType] - pydantic judges the rest
 
     @model_validator(mode="after")
     def _everything_is_said_once(self) -> Self:

@@ -13,7 +13,7 @@ from components.nodes.config import TaintEffect
 
 from .resources_config import ProfileResources
 
-__all__ = ["BuildConfig", "Environment", "SidecarConfig", "TolerationConfig"]
+__all__ = ["BuildConfig", "Environment", "SidecarConfig", "TokenConfig", "TolerationConfig"]
 
 _NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
 """Names a shell can set (POSIX.1-2017, 8.1, with small letters: ``http_proxy`` and its like)."""
@@ -58,6 +58,10 @@ class SidecarConfig(Model):
     command: tuple[str, ...] = Field(default=(), description="Program and arguments; the image's own without it.")
     environment: Environment = Field(default={}, description="Variables; never a secret.")
     resources: ProfileResources = Field(description="CPU and memory; a limit is allowed under either policy.")
+
+
+class TokenConfig(Model):
+    """The short-lived access token of the user's sign-in, in a file for command-line tools."""
 
 
 class BuildConfig(Model):

@@ -16,6 +16,8 @@ from components.hub.network_config import DEFAULT_CLASS
 from components.hub.parts import HubPart
 from components.images import Interface
 
+from .token import TOKEN_FILE, TOKEN_VARIABLE, token_mounts, token_override, token_settings, token_sidecar
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
     from .config import GpuRequest, ProfileConfig, ProfileResources
     from .extras_config import SidecarConfig, TolerationConfig
+    from .options_config import ImageChoice
 
 __all__ = [
     "CHART_TOLERATIONS",
@@ -102,8 +105,9 @@ def profile_groups(config: HubConfig) -> Mapping[str, Sequence[str]]:
 
 
 def profiles_part(config: HubConfig) -> HubPart:
-    """Return what shows and enforces profiles by group (``files/lab_hub/profiles.py``)."""
-    return HubPart(settings={"groups": {slug: list(names) for slug, names in profile_groups(config).items()}})
+    """Return what shows and enforces profiles by group, and hands out tokens (``files/lab_hub/profiles.py``)."""
+    groups: dict[str, Value] = {slug: list(names) for slug, names in profile_groups(config).items()}
+    return HubPart(settings={"groups": groups, **token_settings(config)})
 
 
 def matching_slices(request: GpuRequest, slices: Sequence[Slice]) -> Sequence[Slice]:
@@ -174,8 +178,11 @@ def _profile(config: HubConfig, profile: ProfileConfig, facts: HubFacts) -> Mapp
         override["environment"] = environment
     if profile.image is not None:
         override |= _image(profile.image, profile.kind, facts)
-    if profile.sidecars:
-        override["extra_containers"] = [_sidecar(sidecar, facts) for sidecar in profile.sidecars]
+    if profile.token is not None:
+        override |= token_override()
+    # Where the user chooses the image, the choice says what is beside the server: the token's container has the same.
+    if profile.image is not None or profile.token is None:
+        override |= _beside(profile, profile.default_image, facts)
     if not profile.options.gpu:
         override = _merged(override, _gpu(profile, profile.gpu, facts.slices))
     entry: dict[str, Value] = {
@@ -194,7 +201,7 @@ def _options(profile: ProfileConfig, facts: HubFacts) -> dict[str, Value]:
     """Return ``profile_options``: by option its name and choices, each with what it changes."""
     options = profile.options
     changes: dict[str, dict[str, Mapping[str, Value]]] = {
-        "image": {each.key: _image(each.image, each.kind or profile.kind, facts) for each in options.image},
+        "image": {each.key: _chosen_image(profile, each, facts) for each in options.image},
         "size": {each.key: _resources(each.resources) for each in options.size},
         "cpu": {each.key: _cpu(each.cpu.guarantee, each.cpu.limit) for each in options.cpu},
         "memory": {each.key: _memory(each.memory.guarantee, each.memory.limit) for each in options.memory},
@@ -226,11 +233,25 @@ def _environment(config: HubConfig, profile: ProfileConfig, facts: HubFacts) -> 
         told = {"http_proxy": access.proxy.url, "https_proxy": access.proxy.url, "no_proxy": exceptions}
     # In both spellings, since curl heeds only `http_proxy`.
     spelled = {spelling: value for name, value in told.items() for spelling in (name, name.upper())}
-    return {name: literal(value) for name, value in {**spelled, **profile.environment}.items()}
+    token = {} if profile.token is None else {TOKEN_VARIABLE: TOKEN_FILE}
+    return {name: literal(value) for name, value in {**spelled, **profile.environment, **token}.items()}
 
 
 def _image(name: str, kind: Interface, facts: HubFacts) -> dict[str, Value]:
     return {"image": str(facts.images[name]), "default_url": PAGES[kind]}
+
+
+def _chosen_image(profile: ProfileConfig, choice: ImageChoice, facts: HubFacts) -> dict[str, Value]:
+    image = _image(choice.image, choice.kind or profile.kind, facts)
+    return image if profile.token is None else {**image, **_beside(profile, choice.image, facts)}
+
+
+def _beside(profile: ProfileConfig, image: str, facts: HubFacts) -> dict[str, Value]:
+    """Return the containers beside a server of some image; nothing where there are none."""
+    found = [_sidecar(sidecar, facts) for sidecar in profile.sidecars]
+    if profile.token is not None:
+        found.append({**_sidecar(token_sidecar(image), facts), "volumeMounts": token_mounts()})
+    return {"extra_containers": found} if found else {}
 
 
 def _resources(resources: ProfileResources) -> dict[str, Value]:

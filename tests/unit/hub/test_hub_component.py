@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 import pulumi
 import pytest
-from hub_labs import FACTS, IMAGES, NETWORK, SLICES, hub
+from hub_labs import FACTS, IMAGES, NETWORK, SLICES, hub, profile
 
 from components.hub.admission.plan import POLICIES
 from components.hub.component import Hub, HubArgs
@@ -109,6 +109,12 @@ def test_children() -> None:
         "kubernetes:core/v1:Secret::hub-client",
         RELEASE,
     }
+
+
+def test_the_program_that_keeps_tokens_is_there_where_a_profile_has_one() -> None:
+    made = goals(hub(profiles=[profile(token={})]))["kubernetes:core/v1:ConfigMap::hub-token"]
+    assert made.inputs["metadata"] == {"name": "lab-token-program", "namespace": "hub-test"}
+    assert list(cast("Mapping[str, str]", made.inputs["data"])) == ["keep_token.py"]
 
 
 def test_values_are_the_plans_whatever_arrives_as_an_output() -> None:

@@ -198,7 +198,7 @@ def test_a_class_opens_nothing_that_stays_closed() -> None:
         ({"environment": {"JUPYTERHUB_API_TOKEN": "x"}}, "is the hub's to set"),
         ({"environment": {"https_proxy": "x"}}, "is the hub's to set"),
         ({"environment": {"A B": "x"}}, "no name of an environment variable"),
-        ({"token": {"audience": "arc"}}, "servers get no token of the identity provider"),
+        ({"token": {"audience": "arc"}}, r"token\.audience\n *Extra inputs are not permitted"),
         (
             {"sidecars": [{"name": "x", "image": "y", "resources": NO_SIZE}] * 2},
             "have the same name",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .limits import LimitsSettings
     from .objects import HubConfiguration, Spawner, Step
     from .spawning import SpawningSettings
+    from .tokens import TokenSettings
     from .uid_homes import UidHomesSettings
 
 __all__ = ["LabSettings", "configure"]
@@ -46,6 +47,8 @@ class LabSettings(TypedDict):
     """Only where something bounds users' servers."""
     spawning: NotRequired[SpawningSettings]
     """How servers start, and what is said meanwhile."""
+    tokens: NotRequired[TokenSettings]
+    """Only where a profile hands its servers a token of the sign-in."""
     uidHomes: NotRequired[UidHomesSettings]
     """Only where homes belong to user ids."""
 
@@ -65,8 +68,7 @@ def configure(c: HubConfiguration, settings: LabSettings) -> None:
     """
     groups, home, requests = settings["groups"], settings["home"], settings.get("homeRequests")
     health = settings.get("health")
-    if health is not None:
-        c.LabSignIn.own_users = {health["user"]}
+    _set_up(c, settings)
     steps: list[Step] = [offer_by_group(c, groups)]
     if (limits := settings.get("limits")) is not None:
         steps.append(keep_limits(limits))
@@ -95,3 +97,13 @@ def configure(c: HubConfiguration, settings: LabSettings) -> None:
             await step(spawner)
 
     c.KubeSpawner.pre_spawn_hook = before_start
+
+
+def _set_up(c: HubConfiguration, settings: LabSettings) -> None:
+    """Set up what is not about a server's start."""
+    if (health := settings.get("health")) is not None:
+        c.LabSignIn.own_users = {health["user"]}
+    if (tokens := settings.get("tokens")) is not None:
+        from .tokens import hand_tokens  # noqa: PLC0415 - as above
+
+        hand_tokens(c, tokens)

@@ -76,6 +76,7 @@ class Section(Protocol):
     """A section of the hub's configuration."""
 
     pre_spawn_hook: Step
+    modify_pod_hook: object
     profile_list: object
     additional_profile_form_template_paths: list[str]
 
@@ -100,7 +101,7 @@ class HubSection(Protocol):
     """The section of JupyterHub itself."""
 
     spawner_class: object
-    extra_handlers: list[tuple[str, type]]
+    extra_handlers: list[tuple[str, type] | tuple[str, type, Mapping[str, object]]]
     concurrent_spawn_limit: int
     template_paths: list[str]
 
