@@ -109,6 +109,11 @@ class Person:
         self.problems: list[str] = []
         """What the pages' own scripts complained about."""
         self.page.on("pageerror", lambda error: self.problems.append(str(error)))
+        # On a busy machine JupyterLab may not get its style sheet in time. It says so, and goes on without.
+        self.page.add_locator_handler(
+            self.page.get_by_role("dialog").filter(has_text="Error Loading Theme"),
+            lambda dialog: dialog.get_by_role("button").last.click(),
+        )
 
     def another_window(self) -> Person:
         """Return the same somebody at a second window, signed in there as here."""
