@@ -20,6 +20,8 @@ __all__ = ["HANDLERS", "CancelHandler", "StartHandler", "give_up"]
 
 ANSWERING_SECONDS = 60.0
 """How long a request to give up a start waits for its end; it goes on when nobody waits any more."""
+CHECK_PAUSE_SECONDS = 0.5
+"""Between two looks whether a hub that was started anew is done with a server."""
 NO_CONTENT, ACCEPTED, NOT_FOUND, CONFLICT = 204, 202, 404, 409
 
 
@@ -71,7 +73,12 @@ async def _give_up(handler: APIHandler, user: object, server_name: str, spawner:
         await asyncio.wait([start])
         # JupyterHub's own callbacks on the same future run now.
         await asyncio.sleep(0)
-    if not spawner.pending:
+    if spawner.pending == "check":
+        # A hub that was started anew looks for a server that never ran; what it does not find, it stops.
+        await spawner.stop(now=True)
+        while spawner.pending == "check":  # noqa: ASYNC110 - JupyterHub tells nobody when it is over
+            await asyncio.sleep(CHECK_PAUSE_SECONDS)
+    if spawner.active and not spawner.pending:
         await handler.stop_single_user(user, server_name)
     if (stopping := _stopping(spawner)) is not None:
         await asyncio.wait([stopping])
