@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 
 import aiohttp
 from cluster_api import Api
-from spawn_bed import CLASS, POD_NETWORK, HubBed, HubProgram, answering, give_claims
+from spawn_bed import HubBed, HubProgram, answering, give_claims, spawn_plane
 
 from labctl.control_plane import ControlPlane, SimulatedNode
 
@@ -94,15 +94,7 @@ def measured() -> Iterator[Measured]:
 
 
 def _rounds(folder: Path) -> Iterator[tuple[str, Starts]]:
-    plane = ControlPlane(
-        folder / "control-plane",
-        kubeconfig=folder / "kubeconfig",
-        pod_network=POD_NETWORK,
-        service_network="10.96.0.0/16",
-    )
-    plane.start()
-    try:
-        _prepare(plane)
+    with spawn_plane(folder, _nodes()) as plane:
         for kind in KINDS:
             give_claims(Api(plane), _namespace(plane, kind), [f"home-{user}" for user in _people()])
         with answering() as port:
@@ -111,8 +103,6 @@ def _rounds(folder: Path) -> Iterator[tuple[str, Starts]]:
                     program = HubProgram(namespace=kind, server_port=port, configuration=lines, users=_people())
                     yield kind, _round(plane, folder / f"{kind}-{number}", program)
                     _clear(Api(plane), kind)
-    finally:
-        plane.wipe()
 
 
 def _round(plane: ControlPlane, folder: Path, program: HubProgram) -> Starts:
@@ -129,15 +119,10 @@ def _people() -> Sequence[str]:
     return [f"person-{number:04d}" for number in range(PEOPLE)]
 
 
-def _prepare(plane: ControlPlane) -> None:
+def _nodes() -> Sequence[SimulatedNode]:
     capacity = {"cpu": "64", "memory": "512Gi", "pods": str(PODS_PER_NODE)}
     count = -(-PEOPLE // PODS_PER_NODE) + 2
-    nodes = [SimulatedNode(name=f"node-{number}", address=None, capacity=capacity) for number in range(count)]
-    plane.reconcile_nodes(nodes)
-    Api(plane).post(
-        "/apis/storage.k8s.io/v1/storageclasses",
-        {"metadata": {"name": CLASS}, "provisioner": "simulated.lab", "volumeBindingMode": "Immediate"},
-    )
+    return [SimulatedNode(name=f"node-{number}", address=None, capacity=capacity) for number in range(count)]
 
 
 def _namespace(plane: ControlPlane, kind: str) -> str:

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, cast
 
 from cluster_api import Api
 
+from labctl.control_plane import ControlPlane
 from labctl.local_hub.programs import obtain_programs
 
 if TYPE_CHECKING:
@@ -34,9 +35,9 @@ if TYPE_CHECKING:
 
     from cluster_api import Object
 
-    from labctl.control_plane import ControlPlane
+    from labctl.control_plane import SimulatedNode
 
-__all__ = ["CLASS", "POD_NETWORK", "USER_KEY", "HubBed", "HubProgram", "answering", "give_claims"]
+__all__ = ["CLASS", "USER_KEY", "HubBed", "HubProgram", "answering", "give_claims", "spawn_plane"]
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = ROOT / "components" / "hub" / "files"
@@ -124,6 +125,27 @@ def give_claims(api: Api, namespace: str, names: Sequence[str]) -> None:
             return
         assert time.monotonic() < deadline, f"{len(set(names) - bound)} claims were not bound"
         time.sleep(0.5)
+
+
+@contextmanager
+def spawn_plane(folder: Path, nodes: Sequence[SimulatedNode]) -> Generator[ControlPlane]:
+    """Yield a running control plane with these nodes and the class of homes; gone afterwards."""
+    plane = ControlPlane(
+        folder / "control-plane",
+        kubeconfig=folder / "kubeconfig",
+        pod_network=POD_NETWORK,
+        service_network="10.96.0.0/16",
+    )
+    plane.start()
+    try:
+        plane.reconcile_nodes(nodes)
+        Api(plane).post(
+            "/apis/storage.k8s.io/v1/storageclasses",
+            {"metadata": {"name": CLASS}, "provisioner": "simulated.lab", "volumeBindingMode": "Immediate"},
+        )
+        yield plane
+    finally:
+        plane.wipe()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from cluster_api import Api, eventually
-from spawn_bed import CLASS, POD_NETWORK, HubBed, HubProgram, answering
+from cluster_api import eventually
+from spawn_bed import HubBed, HubProgram, answering, spawn_plane
 
 from labctl.control_plane import ControlPlane, SimulatedNode
 
@@ -39,24 +39,9 @@ STARTED = {HTTPStatus.CREATED, HTTPStatus.ACCEPTED}
 
 @pytest.fixture(scope="module")
 def plane(tmp_path_factory: pytest.TempPathFactory) -> Generator[ControlPlane]:
-    folder = tmp_path_factory.mktemp("faults-plane")
-    plane = ControlPlane(
-        folder / "control-plane",
-        kubeconfig=folder / "kubeconfig",
-        pod_network=POD_NETWORK,
-        service_network="10.96.0.0/16",
-    )
-    plane.start()
-    try:
-        capacity = {"cpu": "64", "memory": "256Gi", "pods": "110"}
-        plane.reconcile_nodes([SimulatedNode(name="node-1", address=None, capacity=capacity)])
-        Api(plane).post(
-            "/apis/storage.k8s.io/v1/storageclasses",
-            {"metadata": {"name": CLASS}, "provisioner": "simulated.lab", "volumeBindingMode": "Immediate"},
-        )
+    node = SimulatedNode(name="node-1", address=None, capacity={"cpu": "64", "memory": "256Gi", "pods": "110"})
+    with spawn_plane(tmp_path_factory.mktemp("plane"), [node]) as plane:
         yield plane
-    finally:
-        plane.wipe()
 
 
 @pytest.fixture(scope="module")

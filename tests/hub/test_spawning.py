@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlencode
 
 import pytest
-from cluster_api import Api, eventually
-from spawn_bed import CLASS, POD_NETWORK, USER_KEY, HubBed, HubProgram, answering
+from cluster_api import eventually
+from spawn_bed import USER_KEY, HubBed, HubProgram, answering, spawn_plane
 
 from labctl.control_plane import ControlPlane, SimulatedNode
 
@@ -45,29 +45,16 @@ c.KubeSpawner.pre_spawn_hook = use_lab_spawner(c, {SETTINGS!r})
 
 
 @pytest.fixture(scope="module")
-def spawn_plane(tmp_path_factory: pytest.TempPathFactory) -> Generator[ControlPlane]:
-    folder = tmp_path_factory.mktemp("spawn-plane")
-    plane = ControlPlane(
-        folder / "control-plane",
-        kubeconfig=folder / "kubeconfig",
-        pod_network=POD_NETWORK,
-        service_network="10.96.0.0/16",
+def plane(tmp_path_factory: pytest.TempPathFactory) -> Generator[ControlPlane]:
+    node = SimulatedNode(
+        name="node-1", address=None, capacity={"cpu": "64", "memory": "256Gi", "pods": "110", GPU: "1"}
     )
-    plane.start()
-    try:
-        capacity = {"cpu": "64", "memory": "256Gi", "pods": "110", GPU: "1"}
-        plane.reconcile_nodes([SimulatedNode(name="node-1", address=None, capacity=capacity)])
-        Api(plane).post(
-            "/apis/storage.k8s.io/v1/storageclasses",
-            {"metadata": {"name": CLASS}, "provisioner": "simulated.lab", "volumeBindingMode": "Immediate"},
-        )
+    with spawn_plane(tmp_path_factory.mktemp("plane"), [node]) as plane:
         yield plane
-    finally:
-        plane.wipe()
 
 
 @pytest.fixture(scope="module")
-def hub(spawn_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Generator[HubBed]:
+def hub(plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Generator[HubBed]:
     with answering() as port:
         program = HubProgram(
             namespace="spawning",
@@ -75,7 +62,7 @@ def hub(spawn_plane: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> 
             configuration=CONFIGURATION,
             users=USERS,
         )
-        with HubBed(spawn_plane, tmp_path_factory.mktemp("hub"), program) as bed:
+        with HubBed(plane, tmp_path_factory.mktemp("hub"), program) as bed:
             for user in USERS:
                 assert bed.request("POST", f"/users/{user}")[0] in {HTTPStatus.CREATED, HTTPStatus.CONFLICT}
             yield bed
