@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypeAlias
 
+from components.hub.ids import HUB_ACCOUNT
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
-    "HUB_ACCOUNT",
     "USERNAME_ANNOTATION",
     "AdmissionPolicy",
     "ClaimedIds",
@@ -30,8 +31,6 @@ __all__ = [
     "hub_account",
 ]
 
-HUB_ACCOUNT = "hub"
-"""The hub's ServiceAccount (the chart's ``hub.fullname``)."""
 USERNAME_ANNOTATION = "hub.jupyter.org/username"
 """Whom KubeSpawner says an object is for (``_build_common_annotations``)."""
 

@@ -18,6 +18,7 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 from pulumi_kubernetes.rbac.v1 import PolicyRuleArgs, Role, RoleBinding, RoleRefArgs, SubjectArgs
 
 from components.hub.errors import MissingBindPasswordError
+from components.hub.ids import HUB_ACCOUNT
 from components.namespaces.component import LabNamespace, LabNamespaceArgs
 
 from .config import LdapIdentity, StaticIdentity
@@ -32,11 +33,9 @@ if TYPE_CHECKING:
 
     from .config import IdentityConfig
 
-__all__ = ["HUB_ACCOUNT", "Identities", "IdentitiesArgs"]
+__all__ = ["Identities", "IdentitiesArgs"]
 
 TYPE_TOKEN = "lab:index:Identities"  # noqa: S105 - Pulumi's word for a type's name
-HUB_ACCOUNT = "hub"
-"""The hub's ServiceAccount (the chart's ``jupyterhub.hub-serviceaccount.fullname``)."""
 READER = "hub-reads-identities"
 """Name of the hub's role and its binding."""
 NAMES = SyncNames(account="identity-sync", password="identity-sync-password", program="identity-sync-program")  # noqa: S106 - a Secret's name

@@ -18,12 +18,11 @@ from pulumi_kubernetes.rbac.v1 import (
     SubjectArgs,
 )
 
+from components.hub.ids import HUB_ACCOUNT
 from components.namespaces.plan import STACK_LABEL, scoped
 
 __all__ = ["HubAccess", "HubAccessArgs"]
 
-HUB_ACCOUNT = "hub"
-"""ServiceAccount the chart makes for the hub (``hub/serviceaccount.yaml``)."""
 ROLE = "hub-nodes"
 
 

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, cast
 import pytest
 from tornado.httpclient import HTTPClientError, HTTPRequest, HTTPResponse
 
-from components.hub.files.lab_hub.signin import GRACE_SECONDS, AuthModel, LabSignIn, account_in
+from components.hub.files.lab_hub.homes import account_in
+from components.hub.files.lab_hub.signin import GRACE_SECONDS, AuthModel, LabSignIn
 from components.hub.files.lab_hub.signin_errors import (
     AnotherAccountError,
     BlockedError,

@@ -12,11 +12,11 @@ import hashlib
 from typing import TYPE_CHECKING, TypedDict, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from .objects import Spawner, Step
 
-__all__ = ["HomeSettings", "NoAccountError", "account_of", "claim_name", "name_claim"]
+__all__ = ["HomeSettings", "NoAccountError", "account_in", "account_of", "claim_name", "name_claim"]
 
 CLAIM_PREFIX = "home-"
 DIGEST_LENGTH = 32
@@ -45,18 +45,33 @@ class NoAccountError(Exception):
         super().__init__(self.jupyterhub_message)
 
 
-def account_of(auth_state: Mapping[str, object] | None, settings: HomeSettings) -> str | None:
-    """Return the provider's identifier of an account, or None where the authenticator has kept none."""
-    answer = (auth_state or {}).get(settings["userInfo"])
+def account_in(auth_state: Mapping[str, object] | None, way: Sequence[str]) -> str | None:
+    """Return the account's identifier out of what an authenticator keeps, or None where there is none.
+
+    Parameters
+    ----------
+    auth_state
+        What it keeps.
+    way
+        Key of the provider's answer, then the identifier's names in it, of which the first present counts.
+    """
+    if not way:
+        return None
+    answer = (auth_state or {}).get(way[0])
     if not isinstance(answer, dict):
         return None
-    known = cast("dict[str, object]", answer)
-    for claim in settings["claims"]:
-        value = known.get(claim)
+    known = cast("Mapping[str, object]", answer)
+    for name in way[1:]:
+        value = known.get(name)
         # Truth is no identifier, although Python counts it among the integers.
         if isinstance(value, str | int) and not isinstance(value, bool) and value != "":
             return str(value)
     return None
+
+
+def account_of(auth_state: Mapping[str, object] | None, settings: HomeSettings) -> str | None:
+    """Return the provider's identifier of an account, or None where the authenticator has kept none."""
+    return account_in(auth_state, [settings["userInfo"], *settings["claims"]])
 
 
 def claim_name(account: str, issuer: str) -> str:

@@ -20,6 +20,7 @@ from jupyterhub.auth import Authenticator
 from tornado.httpclient import HTTPClientError
 from traitlets import Dict, List, Set, Unicode
 
+from .homes import account_in
 from .signin_errors import (
     AnotherAccountError,
     BlockedError,
@@ -37,7 +38,6 @@ __all__ = [
     "AuthModel",
     "LabSignIn",
     "SignedInUser",
-    "account_in",
 ]
 
 GRACE_SECONDS = 3600
@@ -77,27 +77,6 @@ class _Users(Protocol):
     def find_user(self, name: str) -> SignedInUser | None:
         """Return the user of that name, or None."""
         ...
-
-
-def account_in(auth_state: Mapping[str, object] | None, way: Sequence[str]) -> str | None:
-    """Return the account's identifier out of what an authenticator keeps, or None where there is none.
-
-    Parameters
-    ----------
-    auth_state
-        What it keeps.
-    way
-        Key of the provider's answer, then the identifier's names in it, of which the first present counts.
-    """
-    if not way:
-        return None
-    answer = (auth_state or {}).get(way[0])
-    known = cast("Mapping[str, object]", answer) if isinstance(answer, dict) else {}
-    for name in way[1:]:
-        value = known.get(name)
-        if isinstance(value, str | int) and not isinstance(value, bool) and value != "":
-            return str(value)
-    return None
 
 
 class LabSignIn(Authenticator):
