@@ -1,0 +1,1 @@
+"""The command line by subject: each file a typer application; `labctl.cli` puts them together."""
