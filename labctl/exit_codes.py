@@ -38,5 +38,7 @@ class ExitCode(IntEnum):
     """There is no copy of what is to be restored; nothing was touched."""
     UNHEALTHY = 13
     """The hub does not answer, or a server of it does not start; what came of each look was shown."""
+    POLICY = 14
+    """A mandatory rule of the policies is broken; nothing was touched."""
     INTERRUPTED = 130
     """Stopped on request; what was under way was finished, and a second run goes on from there."""
