@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from labctl.engine.report import Report
     from labctl.engine.state import ResourceState
 
-__all__ = ["preview_json"]
+__all__ = ["preview_json", "state_json"]
 
 NOTHING_TO_SEAL: Final = Codec(SecretsManager(None, ()))
 """Writes states whose secrets are redacted already."""
@@ -63,9 +63,9 @@ def _step(step: Step) -> dict[str, Plain]:
     if state is not None and state.provider:
         shape["provider"] = state.provider
     if step.old is not None:
-        shape["oldState"] = _state(_marked(step.old, step))
+        shape["oldState"] = state_json(_marked(step.old, step))
     if step.new is not None:
-        shape["newState"] = _state(step.new)
+        shape["newState"] = state_json(step.new)
     if step.op is not Op.SAME:
         if reasons := _diff_reasons(step):
             shape["diffReasons"] = reasons
@@ -113,7 +113,8 @@ def _marked(old: ResourceState, step: Step) -> ResourceState:
     return replace(old, delete=not first, pending_replacement=first)
 
 
-def _state(state: ResourceState) -> dict[str, Plain]:
+def state_json(state: ResourceState) -> dict[str, Plain]:
+    """Return `state` as a state file has it, secrets as ``[secret]``."""
     shown = replace(
         state,
         inputs={key: redact(value) for key, value in state.inputs.items()},

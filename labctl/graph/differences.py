@@ -70,8 +70,9 @@ def value_at(properties: Mapping[str, Value], path: str) -> Value:
 def differences(old: Value, new: Value, path: str = "") -> dict[str, Change]:
     """Return the paths whose leaves differ, in the order of the keys.
 
-    A secret equals the plain value it holds; an unknown differs from everything. An object against an absent one is
-    one change at the object's own path.
+    A secret equals the plain value it holds; an unknown differs from everything known. Two unknowns are the same: a
+    state that was applied holds none, one that was only rehearsed (`labctl.revisions`) may. An object against an absent
+    one is one change at the object's own path.
     """
     while isinstance(old, Secret):
         old = old.value
@@ -87,7 +88,7 @@ def differences(old: Value, new: Value, path: str = "") -> dict[str, Change]:
         return {path: Change.ADD}
     if new is None:
         return {path: Change.DELETE}
-    same = not isinstance(old, Unknown) and not isinstance(new, Unknown) and _same_leaf(old, new)
+    same = old is new if isinstance(old, Unknown) or isinstance(new, Unknown) else _same_leaf(old, new)
     return {} if same else {path: Change.UPDATE}
 
 

@@ -43,9 +43,15 @@ def test_the_wire_keeps_every_value(properties: Inputs) -> None:
 
 
 @given(PROPERTIES)
-def test_equal_values_have_no_differences_unless_unknown(properties: Inputs) -> None:
-    found = differences(dict(properties), dict(properties))
-    assert bool(found) == contains_unknown(dict(properties))
+def test_equal_values_have_no_differences(properties: Inputs) -> None:
+    assert not differences(dict(properties), dict(properties))
+
+
+@given(PROPERTIES)
+def test_an_unknown_differs_from_whatever_is_known(properties: Inputs) -> None:
+    known = {key: value for key, value in properties.items() if value is not None and not contains_unknown(value)}
+    found = differences(dict(known), dict.fromkeys(known, UNKNOWN))
+    assert found.keys() == {join("", key) for key in known}
 
 
 @given(PROPERTIES)
