@@ -65,7 +65,9 @@ def _step(step: Step) -> dict[str, Plain]:
     if step.old is not None:
         shape["oldState"] = state_json(_marked(step.old, step))
     if step.new is not None:
-        shape["newState"] = state_json(step.new)
+        shape["newState"] = new = state_json(step.new)
+        if step.former:
+            new["aliases"] = [step.former]
     if step.op is not Op.SAME:
         if reasons := _diff_reasons(step):
             shape["diffReasons"] = reasons

@@ -9,7 +9,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from labctl.engine.plan import Op
-from labctl.graph.goal import STACK_TYPE
+from labctl.graph.goal import STACK_TYPE, urn_name
 
 from .words import DOING, STYLES, SYMBOLS, change_lines, counts, title
 
@@ -78,11 +78,30 @@ def _label(step: Step) -> Text:
     return label
 
 
+def _print_renames(console: Console, report: Report) -> None:
+    """Print what goes on under another name: the topmost, and how many there are below it."""
+    renamed = {step.urn: step for step in report.renamed()}
+    tops = [step for step in renamed.values() if _parent(step) not in renamed]
+    for step in sorted(tops, key=lambda item: item.urn):
+        below = sum(1 for urn in renamed if urn != step.urn and _lies_below(urn, step.urn, renamed))
+        more = f", and {below} in it" if below else ""
+        console.print(f"renamed: {urn_name(step.former)} is {title(step.urn, step.type)} now{more}", markup=False)
+
+
+def _lies_below(urn: str, top: str, steps: dict[str, Step]) -> bool:
+    current: str = urn
+    while current in steps:
+        if (current := _parent(steps[current])) == top:
+            return True
+    return False
+
+
 def print_plan(console: Console, report: Report, heading: str, *, brief: bool = False) -> None:
     """Print the plan in `report`: the tree of changes, notes and the counts; `brief` as in `step_tree`."""
     steps = report.visible()
     if any(step.op is not Op.SAME for step in steps):
         console.print(step_tree(steps, heading, brief=brief), highlight=False)
+    _print_renames(console, report)
     words = {op: f"to {op.value}" for op in Op}
     console.print(f"Resources: {counts(report.summary(), words)}", highlight=False)
     for note in report.notes:

@@ -20,7 +20,7 @@ from .report import Failure
 from .state import StateError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from .run import Run
     from .state import PendingOperation, ResourceState
@@ -31,8 +31,10 @@ __all__ = ["Deletions"]
 class Deletions:
     """What one deployment deletes."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, names: Mapping[str, str] | None = None) -> None:
+        """Delete for `run`; `names` says what is called otherwise now, and grows while the program runs."""
         self._run = run
+        self._names: Mapping[str, str] = {} if names is None else names
         self._live = [state for state in run.old.resources if not state.delete]
         self._left_behind = [state for state in run.old.resources if state.delete]
         self._replaced: list[ResourceState] = []
@@ -44,15 +46,16 @@ class Deletions:
 
     def now(self, state: ResourceState) -> None:
         """Delete `state` at once, before its successor is made; raises what the provider raises."""
-        self._gone.add(state.urn)
+        self._gone.add(self._now(state.urn))
         if not self._run.preview:
             self._delete(state, replacing=True, early=True)
 
     def make_room(self, urn: str) -> None:
         """Delete what earlier runs left behind of `urn`: the next one may be called the same."""
-        for state in [state for state in self._left_behind if state.urn == urn and not self._run.preview]:
+        left = () if self._run.preview else [state for state in self._left_behind if self._now(state.urn) == urn]
+        for state in left:
             self._left_behind.remove(state)
-            self._run.gate.check(state)
+            self._run.gate.check(state, urn)
             self._delete(state, replacing=True)
 
     def run(self, keep: Collection[str]) -> None:
@@ -60,14 +63,17 @@ class Deletions:
 
         Each goes as soon as whatever needs it has gone; what is needed by one that could not be deleted stays.
         """
-        orphans = [state for state in self._live if state.urn not in keep and state.urn not in self._gone]
+        kept = {*keep, *(self._now(urn) for urn in self._gone)}
+        orphans = [state for state in self._live if self._now(state.urn) not in kept]
         if self._run.preview:
             self._plan(orphans)
             return
         waiting: defaultdict[str, list[ResourceState]] = defaultdict(list)
         for state in (*orphans, *self._replaced, *self._left_behind):
-            waiting[state.urn].append(state)
-        order = TopologicalSorter(deletion_graph([state for states in waiting.values() for state in states]))
+            waiting[self._now(state.urn)].append(state)
+        order = TopologicalSorter(
+            deletion_graph([state.renamed(self._names) for states in waiting.values() for state in states])
+        )
         order.prepare()
         with ThreadPoolExecutor(max_workers=DEFAULT_PARALLEL, thread_name_prefix="deletion") as pool:
             running: dict[Future[bool], str] = {}
@@ -84,7 +90,8 @@ class Deletions:
     def _plan(self, orphans: Sequence[ResourceState]) -> None:
         """Report the deletions as steps, and what would stop them."""
         states = {state.urn: state for state in orphans}
-        for urn in TopologicalSorter(deletion_graph(orphans)).static_order():
+        graph = deletion_graph([state.renamed(self._names) for state in orphans])
+        for urn in TopologicalSorter(graph).static_order():
             state = states[urn]
             self._run.report.add(replace(_step(state), impossible=state.protect))
             if state.protect:
@@ -96,7 +103,7 @@ class Deletions:
         def delete() -> None:
             for state in states:
                 replacing = state in self._replaced or state.delete
-                self._run.gate.check(state)
+                self._run.gate.check(state, self._now(state.urn))
                 self._delete(state, replacing=replacing)
                 if not replacing:
                     self._run.report.add(_step(state))
@@ -145,7 +152,7 @@ class Deletions:
         """
         left: Sequence[PendingOperation] = () if self._run.preview else self._run.old.pending_operations
         for pending in left:
-            if pending.resource.urn in urns and pending.operation is Operation.CREATING:
+            if self._now(pending.resource.urn) in urns and pending.operation is Operation.CREATING:
                 self._succeeds(pending.resource.urn, partial(self._unmake, pending.resource))
 
     def _unmake(self, state: ResourceState) -> None:
@@ -156,6 +163,9 @@ class Deletions:
         if found is not None and found.id:
             provider.delete(as_resource(replace(state, id=found.id, outputs=found.outputs)), context)
         self._run.record.resolve(state.urn)
+
+    def _now(self, urn: str) -> str:
+        return self._names.get(urn, urn)
 
     def _provider_delete(self, state: ResourceState) -> None:
         timeouts = state.custom_timeouts

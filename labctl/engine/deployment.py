@@ -30,6 +30,7 @@ from .providers.base import (
 )
 from .record import as_resource
 from .recovery import Recovery, checked_inputs
+from .renames import Renames
 from .report import Failure
 from .state import Begun, CustomTimeouts, ResourceState, StateError
 
@@ -70,8 +71,10 @@ class Deployment(ResourceMonitor):
         self._deleted_early: dict[str, ResourceState] = {}
         self._provider_lock = threading.RLock()
         run.providers.remember_all(run.old.resources)
-        self._deletions = Deletions(run)
-        self._recovery = Recovery(run, self._deletions)
+        self._renames = Renames(run.old, stack=program.stack, project=program.project)
+        self._names = self._renames.names
+        self._deletions = Deletions(run, self._names)
+        self._recovery = Recovery(run, self._deletions, self._names)
 
     # -- what the program asks ------------------------------------------------------------------------------------
 
@@ -82,6 +85,7 @@ class Deployment(ResourceMonitor):
         if self._is_blocked(goal):
             return self._refuse(goal, None)
         try:
+            self._carry_over(goal)
             if goal.is_provider:
                 return self._provider(goal)
             return self._custom(goal) if goal.custom else self._component(goal)
@@ -212,7 +216,7 @@ class Deployment(ResourceMonitor):
         if decision.op is Op.REPLACE and old is not None:
             if old.protect:
                 raise ProtectedError(task.goal.urn)
-            self._gate_unless_preview(old)
+            self._gate_unless_preview(old, task.goal.urn)
             if decision.order is Replacement.DELETE_FIRST:
                 self._delete_first(old)
             else:
@@ -246,9 +250,10 @@ class Deployment(ResourceMonitor):
 
     def _delete_first(self, old: ResourceState) -> None:
         """Delete `old` now, after the dependents that cannot outlive it."""
-        first = must_go_first(self._order, old.urn, self._would_replace)
+        order = [state.renamed(self._names) for state in self._order]
+        first = must_go_first(order, old.renamed(self._names).urn, self._would_replace)
         for state in first:
-            self._gate_unless_preview(state)
+            self._gate_unless_preview(state, state.urn)
             if state.protect:
                 raise ProtectedError(state.urn)
         for state in first:
@@ -274,7 +279,7 @@ class Deployment(ResourceMonitor):
         return decide(goal, state, diff).op is Op.REPLACE
 
     def _provider_replaced(self, old: ResourceState | None, reference: str, package: str) -> bool:
-        if old is None or old.provider == reference:
+        if old is None or old.renamed(self._names).provider == reference:
             return False
         before, after = self._run.providers.inputs(old.provider), self._run.providers.inputs(reference)
         return bool(self._run.providers.factory(package).diff_config(before, after).replace_paths)
@@ -288,6 +293,22 @@ class Deployment(ResourceMonitor):
             if urn not in self._new:
                 self._provider(Goal(urn=urn, type=type_, name=name, custom=True, inputs={}, version=goal.version))
             return f"{urn}::{self._new[urn].id}"
+
+    def _carry_over(self, goal: Goal) -> None:
+        """Let `goal` go on with what the state has under an earlier name of it, if it has that."""
+        former = self._renames.claim(goal)
+        if former is None:
+            return
+        with self._lock:
+            if former in self._old:
+                self._old[goal.urn] = self._old[former]
+            if former in self._deleted_early:
+                self._deleted_early[goal.urn] = self._deleted_early.pop(former)
+        self._recovery.rename(former, goal.urn)
+        if goal.is_provider and former in self._old:
+            old = self._old[former]
+            self._run.providers.remember(f"{goal.urn}::{old.id}", old.inputs)
+        self._run.record.renamed(former, goal.urn)
 
     def _surviving(self, goal: Goal) -> ResourceState | None:
         """Return the old state of `goal`, or None when there is nothing behind it (any more)."""
@@ -310,9 +331,9 @@ class Deployment(ResourceMonitor):
             cancelled=self._run.cancelled,
         )
 
-    def _gate_unless_preview(self, state: ResourceState) -> None:
+    def _gate_unless_preview(self, state: ResourceState, urn: str) -> None:
         if not self._run.preview:
-            self._run.gate.check(state)
+            self._run.gate.check(state, urn)
 
     # -- records --------------------------------------------------------------------------------------------------
 

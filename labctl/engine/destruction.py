@@ -7,7 +7,7 @@ looks like a change. So the gate looks at the step, not at the option.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Final
 
@@ -56,11 +56,15 @@ class Gate:
         """Tell whether the destruction of `urn` was named."""
         return any(fnmatchcase(urn, pattern) for pattern in self.allowed)
 
-    def check(self, state: ResourceState) -> None:
-        """Raise `DestructionRefusedError` when deleting `state` destroys what was not named."""
-        what = holds_data(state)
-        if what is not None and not state.retain_on_delete and not self.permits(state.urn):
-            raise DestructionRefusedError(urn=state.urn, what=what)
+    def check(self, state: ResourceState, now: str = "") -> None:
+        """Raise `DestructionRefusedError` when deleting `state` destroys what was not named.
+
+        `now` is the URN of what the program calls otherwise than the state does: it is looked at under both.
+        """
+        urn = now or state.urn
+        what = holds_data(state) or holds_data(replace(state, urn=urn))
+        if what is not None and not state.retain_on_delete and not (self.permits(state.urn) or self.permits(urn)):
+            raise DestructionRefusedError(urn=urn, what=what)
 
     def refusals(self, steps: Iterable[Step]) -> list[DestructionRefusedError]:
         """Return every refusal that `steps` would meet."""
@@ -68,7 +72,7 @@ class Gate:
         for step in steps:
             if step.op in (Op.DELETE, Op.REPLACE) and step.old is not None:
                 try:
-                    self.check(step.old)
+                    self.check(step.old, step.urn)
                 except DestructionRefusedError as refusal:
                     found.append(refusal)
         return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = [
+    "AliasTakenError",
     "CancelledError",
     "DestructionRefusedError",
     "EngineError",
@@ -15,6 +16,19 @@ __all__ = [
 
 class EngineError(Exception):
     """An operation of the engine that did not happen."""
+
+
+class AliasTakenError(EngineError):
+    """Two resources of the program were the same one before."""
+
+    def __init__(self, *, former: str, urn: str, other: str) -> None:
+        if urn == former:
+            what = f'resource "{urn}" exists, and by its alias resource "{other}" goes on with it'
+        elif other == former:
+            what = f'by its alias, resource "{urn}" goes on with "{former}", which exists beside it'
+        else:
+            what = f'by their aliases, both "{urn}" and "{other}" go on with "{former}"'
+        super().__init__(f"{what}. One resource can become one only: remove the alias, or the other resource")
 
 
 class CancelledError(EngineError):

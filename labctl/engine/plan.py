@@ -84,6 +84,11 @@ class Step:
     """True for default providers, which a person neither wrote nor needs to see."""
 
     @property
+    def former(self) -> str:
+        """What the state calls the resource until now; empty where that is its name."""
+        return self.old.urn if self.old is not None and self.old.urn != self.urn else ""
+
+    @property
     def type(self) -> str:
         """Type token of the resource."""
         state = self.new or self.old

@@ -29,6 +29,9 @@ class Record(Protocol):
     def register(self, state: ResourceState) -> None:
         """Note a state that needed no operation, in its place of the new order."""
 
+    def renamed(self, former: str, urn: str) -> None:
+        """Note that what was called `former` is called `urn` now."""
+
     def outputs(self, urn: str, outputs: Inputs) -> None:
         """Note the outputs of a component or of the stack."""
 
@@ -53,6 +56,9 @@ class NoRecord:
         """Ignore it."""
 
     def register(self, state: ResourceState) -> None:
+        """Ignore it."""
+
+    def renamed(self, former: str, urn: str) -> None:
         """Ignore it."""
 
     def outputs(self, urn: str, outputs: Inputs) -> None:

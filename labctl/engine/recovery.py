@@ -11,6 +11,7 @@ from .providers.base import Context, Operation, Resource
 from .record import as_resource
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from collections.abc import Set as AbstractSet
 
     from labctl.graph.goal import Goal
@@ -33,9 +34,10 @@ def checked_inputs(goal: Goal, old: ResourceState | None, provider: Provider) ->
 class Recovery:
     """The pending operations of the state that a run begins with."""
 
-    def __init__(self, run: Run, deletions: Deletions) -> None:
+    def __init__(self, run: Run, deletions: Deletions, names: Mapping[str, str]) -> None:
         self._run = run
         self._deletions = deletions
+        self._names = names
         self._pending: defaultdict[str, dict[Operation, ResourceState]] = defaultdict(dict)
         for item in run.old.pending_operations:
             self._pending[item.resource.urn][item.operation] = item.resource
@@ -44,6 +46,11 @@ class Recovery:
     def urns(self) -> AbstractSet[str]:
         """URNs of resources that an earlier run was cut off at."""
         return self._pending.keys()
+
+    def rename(self, former: str, urn: str) -> None:
+        """Go on under `urn` with what an earlier run was cut off at under `former`."""
+        if former in self._pending:
+            self._pending[urn] |= self._pending.pop(former)
 
     def surviving(self, goal: Goal, old: ResourceState | None) -> ResourceState | None:
         """Return what is behind `goal` now; `old` is what the state says."""
@@ -80,6 +87,7 @@ class Recovery:
         if found is None or not found.id:
             return None
         reason = "an earlier run was cut off while creating it"
+        state = state.renamed(self._names)
         made = replace(state, id=found.id, outputs=found.outputs, init_errors=(reason,))
         self._run.record.done(self._run.record.begin(Operation.CREATING, state), made)
         return made

@@ -89,6 +89,10 @@ class Report:
         """Return the visible steps that change something."""
         return [step for step in self.visible() if step.op is not Op.SAME]
 
+    def renamed(self) -> list[Step]:
+        """Return the steps whose resource the state calls otherwise until now, whatever else changes of it."""
+        return [step for step in self.steps if step.former]
+
     def summary(self) -> Mapping[str, int]:
         """Return how many visible steps there are by operation (``changeSummary``), those that cannot be left out."""
         return dict(sorted(Counter(step.op.value for step in self.visible() if not step.impossible).items()))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["DuplicateResourceError", "GraphError", "ProgramError", "UnsupportedFeatureError"]
+__all__ = ["DuplicateResourceError", "GraphError", "InvalidAliasError", "ProgramError", "UnsupportedFeatureError"]
 
 
 class GraphError(Exception):
@@ -24,6 +24,16 @@ class DuplicateResourceError(GraphError):
 
     def __init__(self, urn: str) -> None:
         super().__init__(f"two resources have the same URN {urn}; give one of them another name")
+
+
+class InvalidAliasError(GraphError):
+    """A resource's former name is none."""
+
+    def __init__(self, *, resource: str, alias: str) -> None:
+        super().__init__(
+            f"{resource} has the alias {alias!r}, which is not a URN (urn:pulumi:<stack>::<project>::<type>::<name>); "
+            "write Alias(name=...) for what it was called before"
+        )
 
 
 class ProgramError(GraphError):

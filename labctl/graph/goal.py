@@ -6,8 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from google.protobuf import json_format
-
+from .aliases import Alias, aliases_of
 from .errors import UnsupportedFeatureError
 from .values import Inputs, from_struct
 
@@ -28,7 +27,6 @@ DURATION_UNITS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 """Seconds per unit of a Go duration (``time.ParseDuration``), as far as timeouts are written in them."""
 
 UNSUPPORTED: Final = {
-    "aliasURNs": ("aliases", "Keep the name."),
     "deletedWith": ("deleted_with", "Leave it out: deleting it costs one request."),
     "dynamic": ("a dynamic provider", "Use a local.Command with a script of its own."),
     "importId": ("the import option", "Adopt the object with the official engine."),
@@ -75,6 +73,8 @@ class Goal:
     delete_before_replace: bool | None = None
     additional_secret_outputs: tuple[str, ...] = ()
     timeouts: Timeouts = field(default_factory=Timeouts)
+    aliases: tuple[Alias, ...] = ()
+    """What it was called before."""
 
     @property
     def is_provider(self) -> bool:
@@ -111,6 +111,8 @@ def goal_from_request(request: resource_pb2.RegisterResourceRequest, *, stack: s
     ------
     UnsupportedFeatureError
         For any option that the embedded engine would otherwise have to ignore.
+    InvalidAliasError
+        For an alias that is no URN.
     """
     _refuse_unsupported(request)
     timeouts = request.customTimeouts
@@ -134,6 +136,7 @@ def goal_from_request(request: resource_pb2.RegisterResourceRequest, *, stack: s
         delete_before_replace=request.deleteBeforeReplace if request.deleteBeforeReplaceDefined else None,
         additional_secret_outputs=tuple(request.additionalSecretOutputs),
         timeouts=Timeouts(_seconds(timeouts.create), _seconds(timeouts.update), _seconds(timeouts.delete)),
+        aliases=aliases_of(request),
     )
 
 
@@ -148,15 +151,6 @@ def _refuse_unsupported(request: resource_pb2.RegisterResourceRequest) -> None:
     present = {descriptor.name for descriptor, _ in request.ListFields()}
     if request.type.startswith(DYNAMIC_PREFIX):
         present.add("dynamic")
-    if "aliases" in present and not _only_type_aliases(request):
-        present.add("aliasURNs")
     for name in sorted(present & UNSUPPORTED.keys()):
         feature, instead = UNSUPPORTED[name]
         raise UnsupportedFeatureError(resource=f"{request.type} {request.name!r}", feature=feature, instead=instead)
-
-
-def _only_type_aliases(request: resource_pb2.RegisterResourceRequest) -> bool:
-    """Tell whether every alias is one the SDK adds by itself: the same resource in an older API version."""
-    message = json_format.MessageToDict(request, always_print_fields_with_no_presence=False)
-    specs = (alias.get("spec", {"urn": alias.get("urn")}) for alias in message.get("aliases", []))
-    return all({key for key, value in spec.items() if value} <= {"type"} for spec in specs)

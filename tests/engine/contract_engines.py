@@ -20,9 +20,9 @@ from labctl.engine.report import Report
 from labctl.engine.run import Run
 from labctl.engine.state import (
     FileBackend,
+    FileStackFiles,
     Passphrase,
     Stack,
-    StackFiles,
     UpdateKind,
     export_deployment,
     open_stack,
@@ -102,7 +102,7 @@ class EmbeddedEngine:
     simulated: bool = False
     official: bool = False
 
-    def open_files(self) -> StackFiles:
+    def open_files(self) -> FileStackFiles:
         """Return where the state is."""
         return FileBackend(f"file://{self.folder / 'state'}").files(PROJECT, STACK)
 

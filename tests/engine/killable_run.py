@@ -15,7 +15,7 @@ from typing import Final
 
 from contract_engines import PROJECT, EmbeddedEngine, Object
 
-from labctl.engine.state import journal
+from labctl.engine.state import journal_file
 
 KILLED_WITHIN: Final = 2
 """A line that is cut off is cut off in its middle: one part of so many is written."""
@@ -27,7 +27,7 @@ def _die() -> None:
 
 def _kill_at(position: int, when: str) -> None:
     """Make the process die at the line `position`, counted from 1."""
-    write = journal._write_all  # pyright: ignore[reportPrivateUsage] - the place where a line gets onto the disk
+    write = journal_file._write_all  # pyright: ignore[reportPrivateUsage] - the place where a line gets onto the disk
     lines = 0
     guard = threading.Lock()
 
@@ -45,7 +45,7 @@ def _kill_at(position: int, when: str) -> None:
         if reached:
             _die()
 
-    journal._write_all = counted  # pyright: ignore[reportPrivateUsage]
+    journal_file._write_all = counted  # pyright: ignore[reportPrivateUsage]
 
 
 def main(order: Object) -> int:

@@ -21,7 +21,13 @@ from labctl.graph.values import Secret, as_mapping
 DEVIATIONS: Final[Object] = YAML(typ="safe").load(Path(__file__).with_name("deviations.yaml"))  # pyright: ignore[reportUnknownMemberType] - ruamel has no types there
 
 CASES: Final = ("components", "failure", "options", "random-and-local-command", "secrets")
-CLUSTER_CASES: Final = ("custom-resources", "helm-release", "kubernetes-objects")
+CLUSTER_CASES: Final = (
+    "adopt-existing",
+    "custom-resources",
+    "default-provider-and-autoname",
+    "helm-release",
+    "kubernetes-objects",
+)
 
 
 def check(

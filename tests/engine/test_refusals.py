@@ -40,6 +40,19 @@ def test_what_the_engine_lacks_is_refused_by_name(name: str, tmp_path: Path, cap
     assert capfd.readouterr().err == ""
 
 
+def test_a_cluster_that_no_provider_names_is_nobodys(
+    recordings: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "of-somebody"))
+    engine = EmbeddedEngine(folder=tmp_path)
+    made = engine.up(recordings / "adopt-existing" / "step1.py")
+    assert made.exit_status == 1
+    assert re.search("::default-ns: no cluster is named: .* neither KUBECONFIG nor ~/.kube/config is read", made.text)
+    drawn = engine.preview(recordings / "default-provider-and-autoname" / "step1.py")
+    assert drawn.exit_status == 1
+    assert "invents no names" in drawn.plan["diagnostics"][0]["message"]
+
+
 def test_a_wrong_passphrase_changes_nothing(tmp_path: Path) -> None:
     right = EmbeddedEngine(folder=tmp_path, config={f"{PROJECT}:given": "canary"}, secret_keys=(f"{PROJECT}:given",))
     assert right.up(SEALED).exit_status == 0

@@ -10,7 +10,7 @@ from pulumi import ResourceOptions as Options
 from pulumi_command.local import Command
 from pulumi_random import RandomId, RandomPassword
 
-from labctl.graph.errors import DuplicateResourceError, ProgramError, UnsupportedFeatureError
+from labctl.graph.errors import DuplicateResourceError, InvalidAliasError, ProgramError, UnsupportedFeatureError
 from labctl.graph.program import Program
 from labctl.graph.record import Graph, record
 from labctl.graph.values import UNKNOWN, Secret
@@ -123,7 +123,7 @@ def test_configuration_reaches_the_program_with_its_secrets() -> None:
 
 
 REFUSED: dict[str, tuple[Callable[[], object], str]] = {
-    "aliases": (lambda: RandomId("x", byte_length=4, opts=Options(aliases=[pulumi.Alias(name="old")])), "aliases"),
+    "alias": (lambda: RandomId("x", byte_length=4, opts=Options(aliases=["old"])), "which is not a URN"),
     "import": (lambda: RandomId("x", byte_length=4, opts=Options(import_="id")), "import"),
     "get": (lambda: RandomId.get("x", "some-id"), "reading an existing resource"),
     "deleted_with": (
@@ -138,7 +138,7 @@ def test_what_the_engine_has_not_is_refused_by_name(make: Callable[[], object], 
     def entry() -> None:
         make()
 
-    with pytest.raises((UnsupportedFeatureError, ProgramError), match=words):
+    with pytest.raises((UnsupportedFeatureError, InvalidAliasError, ProgramError), match=words):
         graph_of(entry)
 
 
