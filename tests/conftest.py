@@ -20,7 +20,15 @@ FORGOTTEN = (
     "PULUMI_BACKEND_URL",
     "LAB_STACK",
 )
-"""Variables that could lead a test to somebody's cluster, state or secrets."""
+"""Variables that could lead a test to somebody's cluster, state or secrets; so could all of AWS's."""
+NO_AWS = {
+    "AWS_ACCESS_KEY_ID": "testing",
+    "AWS_SECRET_ACCESS_KEY": "testing",
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+"""What keeps boto3 from the files in somebody's home and from the metadata service of a cloud machine."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -40,8 +48,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.option.loadscopereorder = False
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    for name in FORGOTTEN:
+    for name in (*FORGOTTEN, *(name for name in os.environ if name.startswith("AWS_"))):
         os.environ.pop(name, None)
+    os.environ |= NO_AWS
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -6,7 +6,7 @@ import os
 import secrets
 from typing import TYPE_CHECKING, Protocol
 
-from .exceptions import StateWriteError
+from .exceptions import StateChangedError, StateWriteError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,8 +26,16 @@ class Bucket(Protocol):
         """Put `content` under `key`; raises `StateWriteError`, and what was there before stays."""
         ...
 
+    def swap(self, key: str, content: bytes, before: bytes | None) -> None:
+        """Put `content` under `key` if `before` is there (None: nothing); else raise `StateChangedError`."""
+        ...
+
     def list(self, prefix: str) -> list[str]:
         """Return the keys directly under the folder `prefix`, sorted."""
+        ...
+
+    def tree(self, prefix: str) -> list[str]:
+        """Return the keys at any depth under the folder `prefix`, sorted."""
         ...
 
     def delete(self, key: str) -> None:
@@ -68,9 +76,21 @@ class FileBucket:
         except OSError as error:
             raise StateWriteError(str(path), error.strerror or str(error)) from error
 
+    def swap(self, key: str, content: bytes, before: bytes | None) -> None:
+        """Put `content` under `key` if `before` is there; the stack's lock keeps others out in between."""
+        if self.read(key) != before:
+            raise StateChangedError(str(self.path(key)))
+        self.write(key, content)
+
     def list(self, prefix: str) -> list[str]:
         """Return the keys directly under the folder `prefix`, sorted, without half-written files."""
         return sorted(f"{prefix}/{name}" for name in self._names(prefix))
+
+    def tree(self, prefix: str) -> list[str]:
+        """Return the keys at any depth under the folder `prefix`, sorted, without half-written files."""
+        folder = self.path(prefix)
+        files = (path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("."))
+        return sorted(path.relative_to(self.root).as_posix() for path in files)
 
     def _names(self, prefix: str) -> Iterator[str]:
         folder = self.path(prefix)

@@ -6,21 +6,26 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from .holder import LockHolder
 
 __all__ = [
     "BackendUrlError",
     "CiphertextError",
+    "CompressedStateError",
+    "ForeignSecretsError",
     "ForeignStackError",
     "JournalFullError",
     "JournalMismatchError",
+    "LockLeftError",
     "MalformedStateError",
+    "OfficialJournalError",
     "PassphraseMissingError",
     "ReadOnlyStackError",
     "SnapshotIntegrityError",
     "StackLockedError",
+    "StateChangedError",
+    "StateDroppedError",
     "StateError",
     "StateWriteError",
     "UnknownLockError",
@@ -35,8 +40,10 @@ class StateError(Exception):
 class BackendUrlError(StateError):
     """A backend URL that names no place this engine can keep state in."""
 
-    def __init__(self, url: str) -> None:
-        super().__init__(f"{url!r} is not a state backend: give a folder, as in file:///srv/pulumi or file://./state")
+    def __init__(self, url: str, problem: str = "") -> None:
+        shown = url.partition("?")[0]
+        example = "give a folder (file:///srv/pulumi, file://./state) or a bucket (s3://lab-state?region=eu-north-1)"
+        super().__init__(f"{shown!r} is not a state backend: {problem or example}")
         self.url = url
 
 
@@ -103,10 +110,8 @@ class StackLockedError(StateError):
     def __init__(self, stack: str, holders: Sequence[LockHolder]) -> None:
         lines = [f"stack {stack} is locked by {len(holders)} other process(es):"]
         lines += [f"  {holder.describe()}" for holder in holders]
-        command = f"labctl unlock {holders[0].id if holders else 'ID'} --stack {stack.rpartition('/')[2]}"
-        lines.append(
-            f"wait for it to end; if it has ended without removing its lock, free that lock by its id: {command}"
-        )
+        lines.append("wait for it to end; if it has ended without removing its lock, free that lock by its id:")
+        lines += [f"  labctl unlock {holder.id} --stack {stack.rpartition('/')[2]}" for holder in holders]
         super().__init__("\n".join(lines))
         self.stack = stack
         self.holders = tuple(holders)
@@ -133,16 +138,14 @@ class StateWriteError(StateError):
 class JournalFullError(StateWriteError):
     """The journal could not take a line, so no further operation may start (the disk is full, for example)."""
 
-    def __init__(self, path: Path, reason: str) -> None:
-        super().__init__(
-            str(path), f"{reason}; no further operation was started. Make room and run again: nothing is lost"
-        )
+    def __init__(self, place: str, reason: str, remedy: str = "Make room and run again: nothing is lost") -> None:
+        super().__init__(place, f"{reason}; no further operation was started. {remedy}")
 
 
 class JournalMismatchError(StateError):
     """A journal of a cut-off run that belongs to another version of the state than the one found."""
 
-    def __init__(self, journal: Path, checkpoint: str) -> None:
+    def __init__(self, journal: str, checkpoint: str) -> None:
         super().__init__(
             f"{journal} was left by a run that was cut off, but {checkpoint} has been changed since by something else, "
             "so the two cannot be joined. Compare them, then move the journal away and refresh the stack"
@@ -157,3 +160,68 @@ class ReadOnlyStackError(StateError):
     def __init__(self, stack: str) -> None:
         super().__init__(f"stack {stack} was opened for reading: open it for an update, refresh, destroy or import")
         self.stack = stack
+
+
+class LockLeftError(StateError):
+    """The lock could not be removed at the end."""
+
+    def __init__(self, stack: str, lock_id: str, reason: str) -> None:
+        command = f"labctl unlock {lock_id} --stack {stack.rpartition('/')[2]}"
+        super().__init__(f"the lock on {stack} could not be removed ({reason}); remove it by its id: {command}")
+        self.lock_id = lock_id
+
+
+class StateChangedError(StateWriteError):
+    """Something else has written what this process read before and was about to replace."""
+
+    def __init__(self, place: str) -> None:
+        super().__init__(
+            place,
+            "something else has changed it since this run read it, so that stays. What this run did is in its journal; "
+            "see who works on the stack (labctl locks), then run again",
+        )
+
+
+class OfficialJournalError(StateError):
+    """The official CLI was cut off, and what it had done is in a journal that only it can read."""
+
+    def __init__(self, stack: str, folder: str) -> None:
+        super().__init__(
+            f"a run of the official CLI on stack {stack} was cut off, and {folder} says what it had done. "
+            f"Only that CLI can read it: run `pulumi refresh --stack {stack}` once, then go on here"
+        )
+        self.folder = folder
+
+
+class CompressedStateError(StateError):
+    """The official CLI has written the state compressed."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(
+            f"{key} is compressed, and only plain .json is read here. Take PULUMI_DIY_BACKEND_GZIP (or the newer "
+            "setting of a compression) out of the environment of the official CLI and let it write the state once more"
+        )
+        self.key = key
+
+
+class ForeignSecretsError(StateError):
+    """A state whose secrets are sealed by another provider than a passphrase."""
+
+    def __init__(self, place: str, provider: str) -> None:
+        super().__init__(
+            f"{place}: secrets provider {provider!r}; only passphrase is known here. Change it with the official CLI: "
+            "`pulumi stack change-secrets-provider passphrase`, then export again"
+        )
+        self.place = place
+        self.provider = provider
+
+
+class StateDroppedError(StateError):
+    """A state that is to be imported lacks resources that the present one has."""
+
+    def __init__(self, dropped: Sequence[str]) -> None:
+        lines = [f"the given state lacks {len(dropped)} thing(s) that the present one has; they would be forgotten:"]
+        lines += [f"  {urn}" for urn in dropped]
+        lines.append("name each with --drop URN (a shell pattern), or say --replace to drop whatever is there")
+        super().__init__("\n".join(lines))
+        self.dropped = tuple(dropped)

@@ -1,40 +1,49 @@
-"""The journal: what a run is doing, on disk before it does it, so that saving costs the same for 5 resources and 5,000.
+"""The journal: what a run is doing, kept before it does it, so that saving costs the same for 5 resources and 5,000.
 
-One JSON object per line, appended by a single ``write`` that has returned before a provider is called: a killed
-process loses nothing. ``fsync`` follows within 100 ms in the background, so a machine that loses power can lose that
-much of the end of it. The first line says which checkpoint the journal continues; the last one may be torn.
+One JSON object per line; the first line says which checkpoint the journal continues. This module has the lines and what
+they mean; `journal_file` keeps them in a file beside the checkpoint, `journal_bucket` as objects of a bucket.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass
-from threading import Condition, Thread
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, Protocol, cast
 
 from labctl.engine.providers.base import Operation
 
-from .bucket import make_private_folder, sync_folder
-from .exceptions import JournalFullError, MalformedStateError
-from .merge import Begin, Done, Event, Failed, Forget, Outputs, Register, Resolve
+from .exceptions import MalformedStateError
+from .merge import Begin, Done, Event, Failed, Forget, Outputs, Register, Renamed, Resolve
 from .resource import ResourceState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from labctl.graph.values import Plain
 
+    from .exceptions import JournalFullError
+    from .locks import StackLock
     from .wire import Codec, PlainObject
 
-__all__ = ["Journal", "JournalHeader", "checksum", "mark_superseded", "read_journal", "replay"]
+__all__ = [
+    "Journal",
+    "JournalHeader",
+    "JournalStore",
+    "Lines",
+    "checksum",
+    "closing_line",
+    "event_line",
+    "fence_line",
+    "is_fence",
+    "read_journal",
+    "replay",
+]
 
 JOURNAL_VERSION: Final = 1
 """Of the line format."""
-SYNC_SECONDS: Final = 0.1
-"""Longest time a line waits to be forced onto the disk: a group of lines costs one fsync (1 to 20 ms each)."""
+FENCE: Final = b'{"event":"fence"'
+"""How a fence begins, see `fence_line`."""
 
 
 def checksum(content: bytes | None) -> str:
@@ -54,134 +63,115 @@ class JournalHeader:
     """Checksums of checkpoints that were to contain all of it; one of them may have been written."""
 
 
-class Journal:
-    """A journal being written. Safe to use from many threads; the file exists from the first line on."""
-
-    def __init__(self, path: Path, codec: Codec, base: str) -> None:
-        self.path = path
-        self._codec = codec
-        self._base = base
-        self._salt: str | None = None
-        self._descriptor: int | None = None
-        self._size = 0
-        self._waiting: list[bytes] = []
-        self._failure: JournalFullError | None = None
-        self._dirty = Condition()
-        self._unsynced = False
-        self._closed = False
+class Journal(Protocol):
+    """A journal being written. Safe to use from many threads; there is nothing to see of it before its first line."""
 
     @property
     def failure(self) -> JournalFullError | None:
-        """Why a line could not be written, once that has happened."""
-        return self._failure
+        """Why a line could not be kept, once that has happened."""
+        ...
 
     def append(self, event: Event, known: ResourceState | None = None, *, wait: bool = False) -> None:
-        """Write `event`; it and all before it are in the file when this returns, unless `wait` lets it wait.
+        """Write `event`; when this returns for a `Begin`, it and all before it outlive this process.
 
-        `known` is what the old snapshot has for a registered resource: the same is written as its URN only.
+        `known` is what the old snapshot has for a registered resource: the same is written as its URN only. `wait` lets
+        the line wait for the next one.
 
         Raises
         ------
         JournalFullError
-            The line could not be written whole, and none of it was.
+            The line could not be kept.
         """
-        line = _line(_event_json(event, known, self._codec))
-        with self._dirty:
-            self._waiting.append(line)
-            if wait:
-                return
-            try:
-                self._flush()
-            except JournalFullError:
-                if isinstance(event, Begin):
-                    self._waiting.pop()
-                raise
+        ...
 
     def closing(self, new_base: str) -> None:
-        """Note that the checkpoint about to be written contains all of this journal; best effort on a full disk."""
-        with self._dirty:
-            if self._descriptor is None:
-                return
-            try:
-                self._waiting.append(_line({"event": "closing", "base": new_base}))
-                self._flush()
-            except JournalFullError:
-                return
+        """Note that the checkpoint about to be written contains all of this journal.
+
+        Raises
+        ------
+        JournalFullError
+            That checkpoint must not be written.
+        """
+        ...
 
     def close(self, *, remove: bool) -> None:
-        """End the journal: forced onto the disk, or removed because a checkpoint holds all of it."""
-        with self._dirty:
-            self._closed = True
-            self._dirty.notify_all()
-            if self._descriptor is None:
-                return
-            if remove:
-                self.path.unlink(missing_ok=True)
-            else:
-                os.fsync(self._descriptor)
-            os.close(self._descriptor)
-            self._descriptor = None
-            sync_folder(self.path.parent)
+        """End the journal: kept as it is, or removed because a checkpoint holds all of it."""
+        ...
 
-    def _flush(self) -> None:
-        """Write what waits, or none of it: it goes on waiting then, and the next line tries again."""
-        if self._closed:  # by another thread: a new file now would belong to no run
-            raise JournalFullError(self.path, "the run is over")
-        content = self._preface() + b"".join(self._waiting)
-        try:
-            if self._descriptor is None:
-                self._descriptor = self._open()
-            _write_all(self._descriptor, content)
-        except OSError as error:
-            if self._descriptor is not None:
-                os.ftruncate(self._descriptor, self._size)
-            self._failure = JournalFullError(self.path, error.strerror or str(error))
-            raise self._failure from error
-        self._size += len(content)
-        self._salt = self._codec.manager.salt
-        self._waiting.clear()
-        self._unsynced = True
-        self._dirty.notify_all()
 
-    def _preface(self) -> bytes:
-        """Return the header before the first line, and the salt before the first secret under a new one."""
-        salt = self._codec.manager.salt
-        if self._size == 0:
+class JournalStore(Protocol):
+    """Where the journals of one stack are."""
+
+    @property
+    def place(self) -> str:
+        """For messages: the file or the folder."""
+        ...
+
+    def read(self) -> tuple[bytes, ...]:
+        """Return what runs have left or are writing: the lines of each."""
+        ...
+
+    def take_over(self, run: str) -> None:
+        """Make sure that no other run adds to what it has left; `run` holds the stack's lock now."""
+        ...
+
+    def mark_superseded(self, new_base: str) -> None:
+        """Note in what was left that the checkpoint about to be written contains all of it."""
+        ...
+
+    def remove(self) -> None:
+        """Remove what was left."""
+        ...
+
+    def writer(self, codec: Codec, base: str, lock: StackLock) -> Journal:
+        """Return the journal of a run that holds `lock` and continues the checkpoint of checksum `base`."""
+        ...
+
+
+class Lines:
+    """The lines of one run, put in order: the header before the first, the salt before the first secret under it."""
+
+    def __init__(self, codec: Codec, base: str) -> None:
+        self.codec = codec
+        self._base = base
+        self._salt: str | None = None
+        self._begun = False
+
+    def preface(self) -> bytes:
+        """Return what must come before the next lines; the same again until `kept` is called."""
+        salt = self.codec.manager.salt
+        if not self._begun:
             return _line({"event": "open", "version": JOURNAL_VERSION, "base": self._base, "salt": salt})
         return b"" if salt == self._salt else _line({"event": "salt", "salt": salt})
 
-    def _open(self) -> int:
-        make_private_folder(self.path.parent)
-        descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
-        Thread(target=self._sync, name="journal", daemon=True).start()
-        return descriptor
+    def kept(self) -> None:
+        """Note that the last preface was written."""
+        self._begun = True
+        self._salt = self.codec.manager.salt
 
-    def _sync(self) -> None:
-        while True:
-            with self._dirty:
-                self._dirty.wait_for(lambda: self._unsynced or self._closed)
-                if self._closed or self._descriptor is None:
-                    return
-                self._unsynced = False
-                copy = os.dup(self._descriptor)
-            try:
-                os.fsync(copy)
-            except OSError as error:  # the disk has lost what it had taken: begin nothing more
-                self._failure = JournalFullError(self.path, error.strerror or str(error))
-            finally:
-                os.close(copy)
-            with self._dirty:
-                self._dirty.wait_for(lambda: self._closed, timeout=SYNC_SECONDS)
+
+def event_line(event: Event, known: ResourceState | None, codec: Codec) -> bytes:
+    """Return the line of an event; see `Journal.append` for `known`."""
+    return _line(_event_json(event, known, codec))
+
+
+def closing_line(new_base: str) -> bytes:
+    """Return the line that says which checkpoint is to contain all lines before it."""
+    return _line({"event": "closing", "base": new_base})
+
+
+def fence_line(run: str) -> bytes:
+    """Return the line that `run` puts where the run before it would have gone on writing."""
+    return _line({"event": "fence", "by": run})
+
+
+def is_fence(content: bytes) -> bool:
+    """Tell whether `content` is a `fence_line`."""
+    return content.startswith(FENCE)
 
 
 def _line(content: PlainObject) -> bytes:
     return json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
-
-
-def _write_all(descriptor: int, content: bytes) -> None:
-    view = memoryview(content)
-    while view:
-        view = view[os.write(descriptor, view) :]
 
 
 def _event_json(event: Event, known: ResourceState | None, codec: Codec) -> PlainObject:
@@ -203,12 +193,14 @@ def _event_json(event: Event, known: ResourceState | None, codec: Codec) -> Plai
         content = {"event": "outputs", "urn": event.urn, "outputs": codec.encode(event.outputs, f"{event.urn}#outputs")}
     elif isinstance(event, Forget):
         content = {"event": "forget", "resource": event.state.to_json(codec)}
+    elif isinstance(event, Renamed):
+        content = {"event": "renamed", "former": event.former, "urn": event.urn}
     else:
         content = {"event": "resolve", "urn": event.urn}
     return content
 
 
-def read_journal(content: bytes, path: Path) -> tuple[JournalHeader, list[PlainObject]] | None:
+def read_journal(content: bytes, place: str) -> tuple[JournalHeader, list[PlainObject]] | None:
     """Return the header and the lines of a journal, without a torn last one; None when not even the header is whole.
 
     Raises
@@ -218,33 +210,22 @@ def read_journal(content: bytes, path: Path) -> tuple[JournalHeader, list[PlainO
     """
     lines: list[PlainObject] = []
     for index, piece in enumerate(content.split(b"\n")[:-1], start=1):
-        place = f"{path}:{index}"
+        where = f"{place}:{index}"
         try:
             lines.append(json.loads(piece))
         except ValueError as error:
-            raise MalformedStateError(place, "not a line of a journal") from error
+            raise MalformedStateError(where, "not a line of a journal") from error
     if not lines:
         return None
     header, *rest = lines
     if header.get("event") != "open" or header.get("version") != JOURNAL_VERSION:
-        raise MalformedStateError(str(path), f"not a journal of version {JOURNAL_VERSION}")
+        raise MalformedStateError(place, f"not a journal of version {JOURNAL_VERSION}")
     salts = [salt for line in lines if isinstance(salt := line.get("salt"), str)]
     closing = frozenset(str(line["base"]) for line in rest if line.get("event") == "closing")
     return JournalHeader(str(header.get("base", "")), salts[-1] if salts else None, closing), rest
 
 
-def mark_superseded(path: Path, new_base: str) -> None:
-    """Note in a journal that was left behind that the checkpoint about to be written contains all of it."""
-    with path.open("r+b") as file:
-        content = file.read()
-        file.truncate(content.rfind(b"\n") + 1)
-        file.seek(0, os.SEEK_END)
-        file.write(_line({"event": "closing", "base": new_base}))
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def replay(lines: list[PlainObject], known: Mapping[str, ResourceState], codec: Codec, path: Path) -> Iterator[Event]:
+def replay(lines: list[PlainObject], known: Mapping[str, ResourceState], codec: Codec, place: str) -> Iterator[Event]:
     """Yield the events that `lines` stand for; `known` are the live resources of the old snapshot.
 
     Raises
@@ -253,11 +234,11 @@ def replay(lines: list[PlainObject], known: Mapping[str, ResourceState], codec: 
         A line is not of the format.
     """
     for index, line in enumerate(lines, start=2):
-        place = f"{path}:{index}"
+        where = f"{place}:{index}"
         try:
-            event = _event(line, known, codec, place)
+            event = _event(line, known, codec, where)
         except (KeyError, TypeError, ValueError) as error:
-            raise MalformedStateError(place, f"unreadable journal line ({error})") from error
+            raise MalformedStateError(where, f"unreadable journal line ({error})") from error
         if event is not None:
             yield event
 
@@ -277,9 +258,11 @@ def _event(line: PlainObject, known: Mapping[str, ResourceState], codec: Codec, 
         event = Register(state=known[urn])
     elif kind == "outputs":
         event = Outputs(urn=urn, outputs=codec.decode(cast("PlainObject", line["outputs"]), f"{urn}#outputs"))
+    elif kind == "renamed":
+        event = Renamed(former=str(line["former"]), urn=urn)
     elif kind == "resolve":
         event = Resolve(urn=urn)
-    elif kind not in {"closing", "salt"}:
+    elif kind not in {"closing", "fence", "salt"}:
         event = _resource_event(str(kind), number, str(line.get("operation", "")), state)
     return event
 

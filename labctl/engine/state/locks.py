@@ -1,8 +1,10 @@
 """The lock on a stack, as the official engine takes it (``pkg/backend/diy/lock.go``): both respect the other's.
 
-A lock is a file with a random name; having one means: there was no other before writing it, and none after. It has no
-expiry. It goes when its process ends in any way that lets the process run code: normally, by an exception, by
-Ctrl-C, by SIGTERM. One that a killed process left behind is shown for what it is, and freed only on request.
+A lock is a file with a random name; having one means: there was no other before writing it, and none after. Listing
+what was just written is consistent in a folder and, since December 2020, in S3. It says what the official one says and
+one key more, ``process``, which that CLI passes over: see `ProcessStamp`. It has no expiry. It goes when its process
+ends in any way that lets the process run code: normally, by an exception, by Ctrl-C, by SIGTERM. One that a killed
+process left behind is shown for what it is, and freed only on request.
 """
 
 from __future__ import annotations
@@ -13,13 +15,15 @@ import json
 import os
 import signal
 import socket
+import sys
 import threading
 import uuid
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
-from .exceptions import StackLockedError, UnknownLockError
-from .holder import LockHolder
+from .exceptions import LockLeftError, StackLockedError, StateError, UnknownLockError
+from .holder import LockHolder, ProcessStamp
 from .resource import now
 
 if TYPE_CHECKING:
@@ -64,23 +68,54 @@ class StackLock:
             The backend cannot be written.
         """
         self._refuse_others()
-        content = {"pid": os.getpid(), "username": _username(), "hostname": socket.gethostname(), "timestamp": now()}
+        content: dict[str, object] = {
+            "pid": os.getpid(),
+            "username": _username(),
+            "hostname": socket.gethostname(),
+            "timestamp": now(),
+        }
+        if stamp := ProcessStamp.of(os.getpid()):
+            content["process"] = stamp.to_json()
         self._bucket.write(f"{self._folder}/{self.id}.json", json.dumps(content, separators=(",", ":")).encode())
         self._held = True
-        atexit.register(self.release)
+        atexit.register(self._release_at_exit)
         _exit_on_sigterm()
         try:
             self._refuse_others()
-        except StackLockedError:
-            self.release()
+        except BaseException:
+            self.release_if_possible()
             raise
 
     def release(self) -> None:
-        """Give the lock back; without one, nothing happens."""
+        """Give the lock back; without one, nothing happens.
+
+        Raises
+        ------
+        LockLeftError
+            It could not be removed.
+        """
         if self._held:
             self._held = False
-            atexit.unregister(self.release)
-            self._bucket.delete(f"{self._folder}/{self.id}.json")
+            atexit.unregister(self._release_at_exit)
+            try:
+                self._bucket.delete(f"{self._folder}/{self.id}.json")
+            except (StateError, OSError) as error:
+                raise LockLeftError(self._stack, self.id, str(error)) from error
+
+    def release_if_possible(self) -> None:
+        """Give the lock back, while another failure is on its way that says more."""
+        with suppress(LockLeftError):
+            self.release()
+
+    def _release_at_exit(self) -> None:
+        try:
+            self.release()
+        except LockLeftError as error:
+            sys.stderr.write(f"{error}\n")
+
+    def present(self) -> bool:
+        """Tell whether the lock is still there: nobody has released it by its id."""
+        return self._bucket.read(f"{self._folder}/{self.id}.json") is not None
 
     def others(self) -> tuple[LockHolder, ...]:
         """Return who else holds a lock on the stack."""
@@ -114,6 +149,7 @@ class StackLock:
                 str(stored.get("hostname", "?")),
                 int(stored.get("pid", 0)),
                 _time(str(stored.get("timestamp", ""))),
+                ProcessStamp.from_json(stored.get("process")),
             )
         except (ValueError, AttributeError):
             return LockHolder(lock_id, "?", "?", 0, None)

@@ -16,6 +16,7 @@ update              ``Begin(UPDATING, new)``, ``Done(new)``
 same, component     ``Register(state)``
 outputs             ``Outputs(urn, outputs)``, for components and the stack
 gone (refresh)      ``Forget(state)``
+renamed             ``Renamed(former, urn)``, before anything else of the resource that is called `urn` now
 failed              ``Failed()``: nothing has changed outside; a resource that exists in part is a ``Done`` with its
                     ``init_errors``
 """
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
     from labctl.graph.values import Inputs
 
-__all__ = ["Begin", "Done", "Event", "Failed", "Forget", "Outputs", "Register", "Resolve", "merge"]
+__all__ = ["Begin", "Done", "Event", "Failed", "Forget", "Outputs", "Register", "Renamed", "Resolve", "merge"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +97,15 @@ class Resolve:
     urn: str
 
 
-Event: TypeAlias = "Begin | Done | Failed | Register | Outputs | Forget | Resolve"
+@dataclass(frozen=True, kw_only=True)
+class Renamed:
+    """What the old snapshot calls `former` is called `urn` from now on, wherever it is spoken of."""
+
+    former: str
+    urn: str
+
+
+Event: TypeAlias = "Begin | Done | Failed | Register | Outputs | Forget | Resolve | Renamed"
 """One thing that happened in a run."""
 
 
@@ -138,6 +147,14 @@ class _Entries:
         if state.delete:
             del self.live[urn]
 
+    def rename(self, former: str, urn: str) -> None:
+        for place in self.places.pop(former, ()):
+            state = self.states[place]
+            self.states[place] = None if state is None else replace(state, urn=urn)
+            self.places.setdefault(urn, []).append(place)
+        if former in self.live:
+            self.live[urn] = self.live.pop(former)
+
     def drop(self, place: int, urn: str) -> None:
         self.states[place] = None
         if self.live.get(urn) == place:
@@ -159,6 +176,8 @@ class _Merging:
         self.old = _Entries(old.resources)
         self.begun: dict[int, Begin] = {}
         self.resolved: set[str] = set()
+        self.names: dict[str, str] = {}
+        """Former URNs, and what they are now."""
 
     def apply(self, event: Event) -> None:
         if isinstance(event, Begin):
@@ -173,11 +192,17 @@ class _Merging:
             self.set_outputs(event)
         elif isinstance(event, Forget):
             self.remove(event.state, pending_replacement=False)
+        elif isinstance(event, Renamed):
+            self.names[event.former] = event.urn
+            self.old.rename(event.former, event.urn)
         else:
-            self.resolved.add(event.urn)
+            self.resolved.add(self.now(event.urn))
+
+    def now(self, urn: str) -> str:
+        return self.names.get(urn, urn)
 
     def finish(self, begun: Begin, done: Done) -> None:
-        self.resolved.add(begun.state.urn)
+        self.resolved.add(self.now(begun.state.urn))
         if begun.operation is Operation.DELETING:
             self.remove(begun.state, pending_replacement=done.replacing)
         elif done.new is not None:
@@ -216,6 +241,7 @@ class _Merging:
         RandomPassword); either is as good then. One that this run has retired is found by its state from before,
         too, ahead of its successor of the same id.
         """
+        gone = gone.renamed(self.names)
         for entries, delete in ((self.old, gone.delete), (self.old, True), (self.new, True), (self.new, gone.delete)):
             place = entries.find(gone, delete=delete)
             state = None if place is None else entries.states[place]
@@ -228,12 +254,18 @@ class _Merging:
 
     def result(self, old: Snapshot) -> Snapshot:
         lists = (self.new.states, self.old.states)
-        resources = settle(state for states in lists for state in states if state is not None)
-        begun = [PendingOperation(operation=item.operation, resource=item.state) for item in self.begun.values()]
+        states = [state.renamed(self.names) for states in lists for state in states if state is not None]
+        begun = [self.pending(item.operation, item.state) for item in self.begun.values()]
         again = {(item.operation, item.resource.urn) for item in begun}
         left = [
-            item
+            self.pending(item.operation, item.resource)
             for item in old.pending_operations
-            if item.resource.urn not in self.resolved and (item.operation, item.resource.urn) not in again
+            if self.now(item.resource.urn) not in self.resolved
+            and (item.operation, self.now(item.resource.urn)) not in again
         ]
-        return Snapshot(resources, (*left, *begun), old.extra)
+        return Snapshot(settle(states), (*left, *begun), old.extra)
+
+    def pending(self, operation: Operation, state: ResourceState) -> PendingOperation:
+        """Return an operation under the name of now; a creation keeps its own: what it made is recognised by that."""
+        resource = state if operation is Operation.CREATING else state.renamed(self.names)
+        return PendingOperation(operation=operation, resource=resource)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final, cast
 
@@ -141,6 +141,34 @@ class ResourceState:
             for urn in stored if isinstance(stored, list) else [stored]:
                 if isinstance(urn, str) and urn:
                     yield key, urn
+
+    def renamed(self, names: Mapping[str, str]) -> ResourceState:
+        """Return it with each URN that is a key of `names` as that says: its own, and those it refers to."""
+        mentioned = {self.urn, self.provider_urn, *(urn for _, urn in self.references())}
+        if names.keys().isdisjoint(mentioned):
+            return self
+
+        def now(urn: str) -> str:
+            return names.get(urn, urn)
+
+        extra = dict(self.extra)
+        for key in ("deletedWith", "replaceWith"):
+            stored = extra.get(key)
+            if isinstance(stored, str):
+                extra[key] = now(stored)
+            elif isinstance(stored, list):
+                extra[key] = [now(urn) if isinstance(urn, str) else urn for urn in stored]
+        return replace(
+            self,
+            urn=now(self.urn),
+            parent=now(self.parent),
+            dependencies=tuple(now(urn) for urn in self.dependencies),
+            property_dependencies={
+                key: tuple(now(urn) for urn in urns) for key, urns in self.property_dependencies.items()
+            },
+            provider=f"{now(self.provider_urn)}::{self.provider.rpartition('::')[2]}" if self.provider else "",
+            extra=extra,
+        )
 
     def to_json(self, codec: Codec) -> PlainObject:
         """Return Pulumi's JSON of it: absent what is empty, secrets sealed."""

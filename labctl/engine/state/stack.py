@@ -9,22 +9,24 @@ from typing import TYPE_CHECKING
 
 from labctl.engine.providers.base import Operation
 
+from .about import UpdateAbout
 from .backend import StackFiles, UpdateKind, salt_of
-from .exceptions import JournalFullError, JournalMismatchError, ReadOnlyStackError
-from .journal import Journal, checksum, mark_superseded, read_journal, replay
-from .merge import Begin, Done, Event, Failed, Forget, Outputs, Register, Resolve, merge
+from .exceptions import JournalFullError, JournalMismatchError, MalformedStateError, ReadOnlyStackError
+from .journal import checksum, read_journal, replay
+from .merge import Begin, Done, Event, Failed, Forget, Outputs, Register, Renamed, Resolve, merge
 from .passphrase import SecretsManager
 from .resource import ResourceState, now
 from .snapshot import Snapshot
 from .wire import Codec, collector_paused
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from types import TracebackType
     from typing import Self
 
     from labctl.graph.values import Inputs
 
+    from .journal import JournalHeader
     from .locks import StackLock
     from .passphrase import Passphrase
     from .wire import PlainObject
@@ -60,10 +62,14 @@ class Stack:
         self.snapshot = read.snapshot
         """The state before this run, an earlier run's journal included."""
         self.codec = read.codec
+        self.about: Callable[[], UpdateAbout] = UpdateAbout
+        """What its entry in the history says of it; asked for when that is written."""
         self._base = read.content
         self._start = time.time()
-        self._journal = Journal(files.journal_path, read.codec, checksum(read.content))
+        self._journal = files.journal.writer(read.codec, checksum(read.content), lock)
         self._events: list[Event] = []
+        self._former: dict[str, str] = {}
+        """What `snapshot` calls the resources that this run renamed."""
         self._number = 0
         self._guard = Lock()
         self._lock = lock
@@ -121,6 +127,11 @@ class Stack:
         """Note a component, or a resource that stays as it is apart from what the program says about it."""
         self._note(Register(state=self._stamped(state, None)), wait=True)
 
+    def renamed(self, former: str, urn: str) -> None:
+        """Note that the resource of the URN `former` is called `urn` now, before anything else is noted about it."""
+        self._former[urn] = former
+        self._note(Renamed(former=former, urn=urn), wait=True)
+
     def outputs(self, urn: str, outputs: Inputs) -> None:
         """Note the outputs that a component or the stack has registered."""
         self._note(Outputs(urn=urn, outputs=outputs), wait=True)
@@ -151,6 +162,8 @@ class Stack:
         ------
         StateWriteError
             The checkpoint could not be written; the journal stays, and the next run goes on from it.
+        LockLeftError
+            Everything is written, and the lock could not be removed.
         """
         if self.read_only or self._closed:
             self._closed = True
@@ -160,23 +173,27 @@ class Stack:
             with collector_paused():
                 merged = self.current()
                 self._save(merged)
+            about = self.about()
             self.files.write_history(
-                self.kind, start=self._start, succeeded=succeeded, changes=changes or {}, config=config or {}
+                self.kind,
+                start=self._start,
+                succeeded=succeeded,
+                changes=changes or {},
+                about=about if config is None else replace(about, config=config),
             )
         except BaseException:
             self._journal.close(remove=False)
+            self._lock.release_if_possible()
             raise
-        else:
-            return merged
-        finally:
-            self._lock.release()
+        self._lock.release()
+        return merged
 
     def abandon(self) -> None:
         """Give the lock back and leave everything else as a killed process would."""
         if not self._closed:
             self._closed = True
             self._journal.close(remove=False)
-            self._lock.release()
+            self._lock.release_if_possible()
 
     def __enter__(self) -> Self:
         return self
@@ -195,7 +212,7 @@ class Stack:
         if self._base is None or not _same(merged, self.snapshot):
             content = self.files.checkpoint(merged.to_json(self.codec))
             self._journal.closing(checksum(content))
-            self.files.write_checkpoint(content)
+            self.files.write_checkpoint(content, self._base)
         self._journal.close(remove=True)
 
     def _note(self, event: Event, *, wait: bool = False) -> None:
@@ -217,7 +234,7 @@ class Stack:
         if operation is Operation.DELETING or (operation is None and state.created and state.modified):
             return state
         moment = now()
-        old = self.snapshot.get(state.urn)
+        old = self.snapshot.get(self._former.get(state.urn, state.urn))
         if operation is Operation.CREATING:
             return replace(state, created=moment, modified=moment)
         created = state.created or (old.created if old else "") or moment
@@ -246,6 +263,8 @@ class _Read:
     """To write with."""
     replayed: bool = False
     """True: `snapshot` has more than `content`, from a journal."""
+    left: bool = False
+    """True: there is a journal, whether it counts or not."""
 
 
 def open_stack(
@@ -278,43 +297,59 @@ def open_stack(
     if kind is not UpdateKind.PREVIEW:
         lock.acquire()
     try:
+        if kind is not UpdateKind.PREVIEW:
+            files.refuse_official_journal()
+            files.journal.take_over(lock.id)
         with collector_paused():
-            read = _read(files, passphrases, salt)
+            read = read_stack(files, passphrases, salt)
             if kind is not UpdateKind.PREVIEW:
-                read = _settled(files, read)
+                read = settled(files, read)
     except BaseException:
-        lock.release()
+        lock.release_if_possible()
         raise
     return Stack(files, kind, lock, read)
 
 
-def _read(files: StackFiles, passphrases: tuple[Passphrase, ...], salt: str | None) -> _Read:
+def read_stack(files: StackFiles, passphrases: tuple[Passphrase, ...], salt: str | None) -> _Read:
+    """Return the state with what a run has left in its journal; see `open_stack`."""
     content, left = _consistent(files)
     deployment = files.parse_checkpoint(content)
-    journal = read_journal(left, files.journal_path) if left else None
     stored_salt = salt_of(deployment, files.checkpoint_key) if deployment is not None else None
     codecs = _Codecs(passphrases)
     codec = codecs.get(stored_salt)
     codec.manager.prefetch()
     snapshot = Snapshot() if deployment is None else Snapshot.from_json(deployment, codec, files.checkpoint_key)
-    replayed = False
-    if journal is not None:
-        header, lines = journal
-        if checksum(content) == header.base:
-            events = replay(lines, snapshot.live, codecs.get(header.salt), files.journal_path)
-            snapshot = merge(snapshot, events)
-            replayed = True
-        elif checksum(content) not in header.superseded_by:
-            raise JournalMismatchError(files.journal_path, files.checkpoint_key)
+    counting = _counting(files, content, left)
+    if counting is not None:
+        header, lines = counting
+        events = replay(lines, snapshot.live, codecs.get(header.salt), files.journal.place)
+        snapshot = merge(snapshot, events)
         stored_salt = stored_salt or header.salt
-    return _Read(content, snapshot, codecs.for_writing(salt or stored_salt), replayed)
+    return _Read(content, snapshot, codecs.for_writing(salt or stored_salt), counting is not None, bool(left))
 
 
-def _consistent(files: StackFiles) -> tuple[bytes | None, bytes]:
-    """Return checkpoint and journal as they were at one moment, even while another process is writing them."""
+def _counting(
+    files: StackFiles, content: bytes | None, left: tuple[bytes, ...]
+) -> tuple[JournalHeader, list[PlainObject]] | None:
+    """Return the journal that the checkpoint does not contain yet, None when there is none."""
+    counting: list[tuple[JournalHeader, list[PlainObject]]] = []
+    for piece in left:
+        journal = read_journal(piece, files.journal.place)
+        if journal is None or checksum(content) in journal[0].superseded_by:
+            continue
+        if checksum(content) != journal[0].base:
+            raise JournalMismatchError(files.journal.place, files.checkpoint_key)
+        counting.append(journal)
+    if len(counting) > 1:
+        raise MalformedStateError(files.journal.place, f"{len(counting)} runs have left lines, and only one can count")
+    return counting[0] if counting else None
+
+
+def _consistent(files: StackFiles) -> tuple[bytes | None, tuple[bytes, ...]]:
+    """Return checkpoint and journals as they were at one moment, even while another process is writing them."""
     content = files.read_checkpoint()
     while True:
-        left = files.journal_path.read_bytes() if files.journal_path.exists() else b""
+        left = files.journal.read()
         again = files.read_checkpoint()
         if again == content:
             return content, left
@@ -337,14 +372,14 @@ class _Codecs:
         return Codec(SecretsManager(None, self._passphrases)) if codec.manager.superseded else codec
 
 
-def _settled(files: StackFiles, read: _Read) -> _Read:
-    """Write what was replayed as the checkpoint, and remove the journal."""
-    if not files.journal_path.exists():
+def settled(files: StackFiles, read: _Read) -> _Read:
+    """Write what was replayed as the checkpoint, and remove the journal; the caller holds the stack's lock."""
+    if not read.left:
         return read
     content = read.content
     if read.replayed:
         content = files.checkpoint(read.snapshot.to_json(read.codec))
-        mark_superseded(files.journal_path, checksum(content))
-        files.write_checkpoint(content)
-    files.journal_path.unlink()
-    return replace(read, content=content, replayed=False)
+        files.journal.mark_superseded(checksum(content))
+        files.write_checkpoint(content, read.content)
+    files.journal.remove()
+    return replace(read, content=content, replayed=False, left=False)

@@ -7,18 +7,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from bucket_server import BUCKET, BucketServer, never
+from moto import mock_aws
 from one_stack import PASSPHRASES, PROJECT, SALT, STACK, Lab
 
 from labctl.engine.state import (
     Codec,
     FileBackend,
+    FileStackFiles,
     Passphrase,
+    S3Backend,
     SecretsManager,
-    StackFiles,
 )
 
 if TYPE_CHECKING:
-    pass
+    from collections.abc import Iterator
 
 DATA = Path(__file__).parent / "data"
 
@@ -35,7 +38,7 @@ def backend(tmp_path: Path) -> FileBackend:
 
 
 @pytest.fixture
-def files(backend: FileBackend) -> StackFiles:
+def files(backend: FileBackend) -> FileStackFiles:
     return backend.files(PROJECT, STACK)
 
 
@@ -56,5 +59,22 @@ def official() -> dict[str, Any]:
 
 
 @pytest.fixture
-def lab(files: StackFiles) -> Lab:
+def lab(files: FileStackFiles) -> Lab:
     return Lab(files)
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Backend]:
+    """A backend in an empty bucket of moto, in this process; what a test leaves locked goes with it."""
+    monkeypatch.setattr("labctl.engine.state.locks.atexit.register", never)
+    with mock_aws():
+        backend = S3Backend(f"s3://{BUCKET}/teams/compute?region=us-east-1")
+        backend.bucket.client.create_bucket(Bucket=BUCKET)
+        yield backend
+
+
+@pytest.fixture
+def server() -> Iterator[BucketServer]:
+    """A server that speaks S3, with an empty bucket, for processes that get killed."""
+    with BucketServer() as running:
+        yield running

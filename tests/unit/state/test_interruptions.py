@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from one_stack import Lab
 
-    from labctl.engine.state import StackFiles
+    from labctl.engine.state import FileStackFiles
 
 PREAMBLE = """
 import resource, sys, time
@@ -57,7 +57,7 @@ def run(url: str, script: str) -> list[str]:
     return output.splitlines()
 
 
-def find(files: StackFiles, lab: Lab) -> tuple[set[str], set[str]]:
+def find(files: FileStackFiles, lab: Lab) -> tuple[set[str], set[str]]:
     """Return what a next run finds: names in the state, and names with a pending operation."""
     for holder in files.lock().others():
         assert holder.dead
@@ -69,7 +69,7 @@ def find(files: StackFiles, lab: Lab) -> tuple[set[str], set[str]]:
 
 
 @pytest.mark.parametrize("moment", ["begun", "done", "closing"])
-def test_killed(backend: FileBackend, lab: Lab, files: StackFiles, moment: str) -> None:
+def test_killed(backend: FileBackend, lab: Lab, files: FileStackFiles, moment: str) -> None:
     process = start(
         backend.url,
         """
@@ -98,7 +98,7 @@ def test_killed(backend: FileBackend, lab: Lab, files: StackFiles, moment: str) 
 
 
 @pytest.mark.parametrize("room", [500, 700, 900, 1100, 1300])
-def test_full_disk_starts_nothing_more(backend: FileBackend, lab: Lab, files: StackFiles, room: int) -> None:
+def test_full_disk_starts_nothing_more(backend: FileBackend, lab: Lab, files: FileStackFiles, room: int) -> None:
     said = run(
         backend.url,
         f"""
@@ -127,7 +127,7 @@ def test_full_disk_starts_nothing_more(backend: FileBackend, lab: Lab, files: St
 
 @pytest.mark.parametrize("room_later", [True, False])
 def test_end_on_a_full_disk_is_found_pending(
-    backend: FileBackend, lab: Lab, files: StackFiles, *, room_later: bool
+    backend: FileBackend, lab: Lab, files: FileStackFiles, *, room_later: bool
 ) -> None:
     said = run(
         backend.url,
@@ -155,7 +155,7 @@ def test_end_on_a_full_disk_is_found_pending(
     assert (found, pending) == (({"before", "large"}, set()) if room_later else ({"before"}, {"large"}))
 
 
-def test_room_again_lets_the_same_run_end_well(backend: FileBackend, lab: Lab, files: StackFiles) -> None:
+def test_room_again_lets_the_same_run_end_well(backend: FileBackend, lab: Lab, files: FileStackFiles) -> None:
     run(
         backend.url,
         """
@@ -173,7 +173,7 @@ def test_room_again_lets_the_same_run_end_well(backend: FileBackend, lab: Lab, f
     assert find(files, lab) == ({"large", "small"}, set())
 
 
-def test_operation_that_was_refused_is_not_pending(backend: FileBackend, lab: Lab, files: StackFiles) -> None:
+def test_operation_that_was_refused_is_not_pending(backend: FileBackend, lab: Lab, files: FileStackFiles) -> None:
     said = run(
         backend.url,
         """
@@ -230,7 +230,7 @@ def test_really_full_disk(small_disk: Path) -> None:
     assert files.lock().others() == ()
 
 
-def test_reading_while_another_runs(lab: Lab, files: StackFiles) -> None:
+def test_reading_while_another_runs(lab: Lab, files: FileStackFiles) -> None:
     stack = lab.open()
     lab.start(stack)
     for index in range(20):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from labctl.engine.state import StackFiles, StackLockedError, UnknownLockError
+from labctl.engine.state import Fate, FileStackFiles, ProcessStamp, StackLockedError, UnknownLockError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +29,7 @@ HOLDER = """
 """
 
 
-def holder(files: StackFiles, root: Path, then: str) -> subprocess.Popen[str]:
+def holder(files: FileStackFiles, root: Path, then: str) -> subprocess.Popen[str]:
     del files
     script = textwrap.dedent(HOLDER).format(then=then)
     process = subprocess.Popen([sys.executable, "-c", script, f"file://{root}"], stdout=subprocess.PIPE, text=True)
@@ -38,13 +38,13 @@ def holder(files: StackFiles, root: Path, then: str) -> subprocess.Popen[str]:
     return process
 
 
-def leave(files: StackFiles, lock_id: str, **content: object) -> None:
+def leave(files: FileStackFiles, lock_id: str, **content: object) -> None:
     stated = {"pid": 1, "username": "ada", "hostname": "elsewhere", "timestamp": "2026-08-20T10:00:00.123456789Z"}
     key = f".pulumi/locks/organization/lab/dev/{lock_id}.json"
     files.bucket.write(key, json.dumps(stated | content).encode())
 
 
-def test_second_is_refused_and_told_who_holds_it(files: StackFiles) -> None:
+def test_second_is_refused_and_told_who_holds_it(files: FileStackFiles) -> None:
     first = files.lock()
     first.acquire()
     with pytest.raises(StackLockedError) as caught:
@@ -60,17 +60,24 @@ def test_second_is_refused_and_told_who_holds_it(files: StackFiles) -> None:
     assert files.lock().others() == ()
 
 
-def test_lock_file_is_the_official_one(files: StackFiles) -> None:
+def test_lock_file_is_the_official_one(files: FileStackFiles) -> None:
     lock = files.lock()
     lock.acquire()
     (key,) = files.bucket.list(".pulumi/locks/organization/lab/dev")
     content = json.loads(files.bucket.read(key) or b"")
     lock.release()
-    assert content.keys() == {"pid", "username", "hostname", "timestamp"}
+    # The official CLI reads these four, and passes over what else there is (encoding/json).
+    assert {key: type(value) for key, value in content.items() if key != "process"} == {
+        "pid": int,
+        "username": str,
+        "hostname": str,
+        "timestamp": str,
+    }
     assert content["timestamp"].endswith("Z")
+    assert content["process"].keys() == {"bootId", "pidNamespace", "startTicks"}
 
 
-def test_lock_of_the_official_cli_is_respected(files: StackFiles) -> None:
+def test_lock_of_the_official_cli_is_respected(files: FileStackFiles) -> None:
     leave(files, "1c", timestamp="2026-08-20T12:00:00.123456789+02:00")
     with pytest.raises(StackLockedError, match=r"ada@elsewhere \(pid 1\), since 2026-08-20 10:00:00 UTC"):
         files.lock().acquire()
@@ -81,18 +88,18 @@ def test_lock_of_the_official_cli_is_respected(files: StackFiles) -> None:
     ("age", "words"),
     [(5, "5 seconds ago"), (60, "1 minute ago"), (7_300, "2 hours ago"), (200_000, "2 days ago")],
 )
-def test_age_is_told(files: StackFiles, age: int, words: str) -> None:
+def test_age_is_told(files: FileStackFiles, age: int, words: str) -> None:
     leave(files, "x", timestamp=(datetime.now(UTC) - timedelta(seconds=age)).isoformat())
     assert words in files.lock().others()[0].describe()
 
 
-def test_unreadable_lock_is_one_all_the_same(files: StackFiles) -> None:
+def test_unreadable_lock_is_one_all_the_same(files: FileStackFiles) -> None:
     files.bucket.write(".pulumi/locks/organization/lab/dev/y.json", b"{")
     with pytest.raises(StackLockedError, match="lock y by"):
         files.lock().acquire()
 
 
-def test_killed_process_is_told_and_its_lock_freed_only_on_request(files: StackFiles, tmp_path: Path) -> None:
+def test_killed_process_is_told_and_its_lock_freed_only_on_request(files: FileStackFiles, tmp_path: Path) -> None:
     process = holder(files, tmp_path / "state", "time.sleep(60)")
     (alive,) = files.lock().others()
     assert not alive.dead
@@ -110,9 +117,55 @@ def test_killed_process_is_told_and_its_lock_freed_only_on_request(files: StackF
     assert files.lock().others() == ()
 
 
-def test_number_used_again_by_another_process_is_not_the_holder(files: StackFiles) -> None:
-    leave(files, "z", pid=os.getpid(), hostname=socket.gethostname(), timestamp="2020-01-01T00:00:00Z")
-    assert files.lock().others()[0].dead
+def own_stamp(**changes: str | int) -> dict[str, object]:
+    stamp = ProcessStamp.of(os.getpid())
+    assert stamp is not None
+    return stamp.to_json() | changes
+
+
+def test_number_used_again_by_another_process_is_not_the_holder(files: FileStackFiles) -> None:
+    leave(files, "z", pid=os.getpid(), hostname=socket.gethostname(), process=own_stamp(startTicks=1))
+    assert files.lock().others()[0].fate is Fate.GONE
+
+
+@pytest.mark.parametrize(
+    ("process", "fate"),
+    [
+        ({}, Fate.RUNS),
+        ({"bootId": "another"}, Fate.UNKNOWN),
+        ({"pidNamespace": "pid:[1]"}, Fate.UNKNOWN),
+    ],
+)
+def test_container_of_the_same_host_name_is_not_taken_for_this_one(
+    files: FileStackFiles, process: dict[str, str | int], fate: Fate
+) -> None:
+    leave(files, "z", pid=os.getpid(), hostname=socket.gethostname(), process=own_stamp(**process))
+    (found,) = files.lock().others()
+    assert found.fate is fate
+    assert not found.dead
+
+
+def test_lock_of_the_official_cli_is_never_surely_dead(files: FileStackFiles) -> None:
+    gone = subprocess.Popen(["true"])  # noqa: S607 - of this system
+    gone.wait()
+    leave(files, "z", pid=gone.pid, hostname=socket.gethostname())
+    (found,) = files.lock().others()
+    assert found.fate is Fate.UNKNOWN
+    assert "no such process here, if that host is this one and not another container" in found.describe()
+
+
+def test_each_lock_comes_with_its_command(files: FileStackFiles) -> None:
+    leave(files, "1c")
+    leave(files, "2d", username="eve")
+    with pytest.raises(StackLockedError) as caught:
+        files.lock().acquire()
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "stack organization/lab/dev is locked by 2 other process(es):"
+    assert [line.strip().partition(",")[0] for line in lines[1:3]] == [
+        "lock 1c by ada@elsewhere (pid 1)",
+        "lock 2d by eve@elsewhere (pid 1)",
+    ]
+    assert [line.strip() for line in lines[4:]] == ["labctl unlock 1c --stack dev", "labctl unlock 2d --stack dev"]
 
 
 @pytest.mark.parametrize(
@@ -125,7 +178,7 @@ def test_number_used_again_by_another_process_is_not_the_holder(files: StackFile
     ],
 )
 def test_own_lock_goes_with_its_process(
-    files: StackFiles, tmp_path: Path, then: str, number: signal.Signals | None, status: int
+    files: FileStackFiles, tmp_path: Path, then: str, number: signal.Signals | None, status: int
 ) -> None:
     process = holder(files, tmp_path / "state", f"sys.stderr.close(); {then}")
     if number is not None:

@@ -11,6 +11,7 @@ import pytest
 
 from labctl.engine.state import (
     FileBackend,
+    ForeignSecretsError,
     ForeignStackError,
     MalformedStateError,
     SnapshotIntegrityError,
@@ -49,7 +50,7 @@ def test_comes_back_as_it_was_with_the_same_ciphertexts(
 
 
 def test_secrets_are_opened(backend: FileBackend, official: Json, passphrases: Passphrases) -> None:
-    snapshot = import_deployment(backend.files("contract", "dev"), official, passphrases)
+    snapshot = import_deployment(backend.files("contract", "dev"), official, passphrases).snapshot
     command = next(state for state in snapshot.resources if state.name == "cmd")
     assert command.inputs["stdin"] == Secret("hush-canary-1")
     assert command.inputs["environment"] == {"PLAIN": "x"}
@@ -130,7 +131,11 @@ def empty_secret(deployment: Json) -> None:
         (turn_around, SnapshotIntegrityError, "provider|parent"),
         (double, SnapshotIntegrityError, "exists twice"),
         (tamper, MalformedStateError, "manifest.magic does not match"),
-        (another_provider, MalformedStateError, "secrets provider 'cloud'; only passphrase is known"),
+        (
+            another_provider,
+            ForeignSecretsError,
+            "secrets provider 'cloud'.*pulumi stack change-secrets-provider passphrase",
+        ),
         (lose_urn, MalformedStateError, r"resources\[2\]: urn must be a string"),
         (wrong_kind, MalformedStateError, "dependencies must be a list of strings"),
         (component_with_id, MalformedStateError, "a component has no id"),
@@ -172,6 +177,6 @@ def test_reads_secrets_shown_in_plain(backend: FileBackend, official: Json, pass
     del sealed["ciphertext"]
     sealed["plaintext"] = '"shown"'
     files = backend.files("contract", "dev")
-    snapshot = import_deployment(files, official, passphrases)
+    snapshot = import_deployment(files, official, passphrases).snapshot
     assert snapshot.resources[2].inputs["stdin"] == Secret("shown")
     assert b"shown" not in (files.read_checkpoint() or b"")

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pytest
     from one_stack import Lab
 
-    from labctl.engine.state import StackFiles
+    from labctl.engine.state import FileStackFiles
 
 
 def deploy(lab: Lab) -> Snapshot:
@@ -60,7 +60,7 @@ def test_recorded_resources_are_left_out(lab: Lab, codec: Codec) -> None:
     assert kept.property_dependencies == {"create": ()}
 
 
-def test_export_import_round_trip(lab: Lab, files: StackFiles) -> None:
+def test_export_import_round_trip(lab: Lab, files: FileStackFiles) -> None:
     with lab.open() as stack:
         lab.start(stack)
         state = lab.resource("a", inputs={"stdin": Secret("hush"), "n": [1, 1.5, None, {"x": False}]})
@@ -68,11 +68,11 @@ def test_export_import_round_trip(lab: Lab, files: StackFiles) -> None:
     before = lab.open(UpdateKind.PREVIEW)
     exported = json.loads(json.dumps(export_deployment(before.snapshot, before.codec).deployment))
     assert "hush" not in json.dumps(exported)
-    assert import_deployment(files, exported, lab.passphrases) == before.snapshot
+    assert import_deployment(files, exported, lab.passphrases).snapshot == before.snapshot
     assert lab.open(UpdateKind.PREVIEW).snapshot == before.snapshot
 
 
-def test_import_ends_what_a_cut_off_run_had_left(lab: Lab, files: StackFiles) -> None:
+def test_import_ends_what_a_cut_off_run_had_left(lab: Lab, files: FileStackFiles) -> None:
     snapshot = deploy(lab)
     exported = export_deployment(snapshot, lab.open(UpdateKind.PREVIEW).codec).deployment
     stack = lab.open()
@@ -83,7 +83,7 @@ def test_import_ends_what_a_cut_off_run_had_left(lab: Lab, files: StackFiles) ->
 
 
 def test_default_passphrase_gives_way_to_a_real_one(
-    lab: Lab, files: StackFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lab: Lab, files: FileStackFiles, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     default = tmp_path / "passphrase"
     sealed = lab.resource("a", inputs={"stdin": Secret("hush")})
@@ -100,7 +100,7 @@ def test_default_passphrase_gives_way_to_a_real_one(
     assert found.codec.manager.source == "PULUMI_CONFIG_PASSPHRASE"
 
 
-def test_stack_files_salt_is_what_is_sealed_with_from_then_on(lab: Lab, files: StackFiles) -> None:
+def test_stack_files_salt_is_what_is_sealed_with_from_then_on(lab: Lab, files: FileStackFiles) -> None:
     other = SecretsManager(None, lab.passphrases)
     other.encrypt("make a salt")
     sealed = lab.resource("a", inputs={"stdin": Secret("hush")})
