@@ -1,0 +1,1 @@
+"""The policy pack of the official engine; see docs/rules.md."""
