@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from components.problems import Path, Problem
 
-from .config import CLUSTER_KEY, ClusterConfig, parse_cluster
+from .config import CLUSTER_KEY, ClusterConfig, parse_cluster, with_line
 from .environments import environment_of
 from .errors import StackFileError
 from .pins import load_pins
@@ -26,7 +26,15 @@ if TYPE_CHECKING:
     from components.model import Value
     from components.pins import Pins
 
-__all__ = ["PlainValue", "SealedValue", "StackFile", "load_cluster", "load_stack_file", "stack_file_path"]
+__all__ = [
+    "PlainValue",
+    "SealedValue",
+    "StackFile",
+    "load_cluster",
+    "load_stack_file",
+    "require_fits_owner",
+    "stack_file_path",
+]
 
 
 @dataclass(frozen=True)
@@ -89,14 +97,7 @@ def load_stack_file(path: FilePath) -> StackFile:
     StackFileError
         If it is not there, is no YAML, holds what two readers would read differently, or is not laid out as Pulumi's.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        problem = Problem(
-            path=(), what="there is no such file", remedy="name a stack that has one, or copy one of the others"
-        )
-        raise StackFileError(file=path.name, problems=[problem]) from None
-    document = read_yaml(text)
+    document = read_yaml(_text_of(path))
     problems = [*document.problems]
     root = document.value if isinstance(document.value, dict) else {}
     if not root and not problems:
@@ -111,6 +112,25 @@ def load_stack_file(path: FilePath) -> StackFile:
         secrets_provider=_optional_text(root, "secretsprovider"),
         lines=document.lines,
     )
+
+
+def _text_of(path: FilePath) -> str:
+    """Return the text of a stack file; a byte order mark is no part of it."""
+    line: int | None = None
+    try:
+        with path.open("rb") as file:
+            content = file.read(LARGEST_BYTES + 1)
+        if len(content) <= LARGEST_BYTES:
+            return content.decode("utf-8-sig")
+        what, remedy = f"it is larger than {LARGEST_BYTES // 1024:,} KiB", "leave in it what describes the cluster"
+    except FileNotFoundError:
+        what, remedy = "there is no such file", "name a stack that has one, or copy one of the others"
+    except OSError as error:
+        what, remedy = f"it cannot be read: {error.strerror}", "make it a file that you may read"
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        what, remedy = f"not UTF-8: the byte {error.object[error.start]:#04x}", "save the file in the encoding UTF-8"
+    raise StackFileError(file=path.name, problems=[Problem(path=(), what=what, remedy=remedy, line=line)])
 
 
 def load_cluster(file: StackFile, pins: Pins | None = None) -> ClusterConfig:
@@ -139,10 +159,50 @@ def load_cluster(file: StackFile, pins: Pins | None = None) -> ClusterConfig:
             line=file.lines.get(("config", key), file.lines.get(("config",))),
         )
         raise StackFileError(file=file.path.name, problems=[problem])
-    lines = {path[2:]: line for path, line in file.lines.items() if path[:2] in _CLUSTER_PATHS}
+    lines = _cluster_lines(file)
     if pins is None and (named := _STACK_FILE.fullmatch(file.path.name)):
         pins = load_pins(environment_of(named["stack"]).name)
     return parse_cluster(value.value, file=file.path.name, lines=lines, pins=pins)
+
+
+def require_fits_owner(file: StackFile, stack: str, cluster: ClusterConfig) -> None:
+    """Return if a stack that lives on another's cluster says of it what that stack's file says.
+
+    Parameters
+    ----------
+    file
+        The stack's file; its owner's lies beside it.
+    stack
+        The stack's name.
+    cluster
+        Its cluster, checked; nothing is asked where it is its own.
+
+    Raises
+    ------
+    StackFileError
+        With everything that does not fit; or with what is wrong with the owner's own file.
+    """
+    owner = cluster.nodes.owner
+    if owner is None:
+        return
+    from .tenancy import check_beside  # noqa: PLC0415 - few stacks live on another's cluster
+
+    path = stack_file_path(owner, file.path.parent)
+    if not path.is_file():
+        known = sorted(found.name.split(".")[1] for found in file.path.parent.glob("Pulumi.*.yaml"))
+        others = ", ".join(other for other in known if other != stack)
+        what, remedy = f"there is no Pulumi.{owner}.yaml beside this file", f"write one of {others or 'none'}"
+        problems = [Problem(path=("nodes", "adopt", "owner"), what=what, remedy=remedy)]
+    else:
+        owned = cluster if owner == stack else load_cluster(load_stack_file(path))
+        problems = list(check_beside(stack, cluster, owned))
+    if problems:
+        lines = _cluster_lines(file)
+        raise StackFileError(file=file.path.name, problems=[with_line(problem, lines) for problem in problems])
+
+
+def _cluster_lines(file: StackFile) -> Mapping[Path, int]:
+    return {path[2:]: line for path, line in file.lines.items() if path[:2] in _CLUSTER_PATHS}
 
 
 def _config(
@@ -168,6 +228,8 @@ def _config(
     return config
 
 
+LARGEST_BYTES = 1024 * 1024
+"""Of a stack file: ours have 6 to 9 KB, one with a thousand hosts would have 400; a MiB takes some seconds to read."""
 _STACK_FILE = re.compile(r"Pulumi\.(?P<stack>[^.]+)\.yaml")
 """Name of a stack's file, as the official CLI has it."""
 _CLUSTER_PATHS: tuple[Path, ...] = (("config", f"{PROJECT}:{CLUSTER_KEY}"), ("config", CLUSTER_KEY))

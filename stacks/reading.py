@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 import re
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.error import MarkedYAMLError, ReusedAnchorWarning, YAMLError
+from ruamel.yaml.reader import ReaderError
 
 from components.problems import Path, Problem
 
@@ -24,6 +26,23 @@ if TYPE_CHECKING:
 __all__ = ["Document", "read_yaml"]
 
 _STANDARD_TAGS = "tag:yaml.org,2002:"
+_TAGS = {
+    "mapping": frozenset({"map"}),
+    "sequence": frozenset({"seq"}),
+    "quoted": frozenset({"str"}),
+    "plain": frozenset({"str", "int", "float", "bool", "null", "timestamp", "merge", "value"}),
+}
+"""Tags that a reader gives by itself, by kind of node; any other somebody has written."""
+_DEEPEST = 50
+"""Levels of lists and mappings; a cluster has about ten, and both readers go down them by recursion."""
+_MOST_VALUES = 200_000
+"""Values with those that aliases repeat; a thousand hosts described one by one have 20,000."""
+_LARGEST_WHOLE = 2**63 - 1
+"""A larger number is one of another kind to the Go library, which rounds it."""
+_LONGEST_NUMBER = 400
+"""Characters; beyond that no notation is a number that either reader takes (float64 ends at 309 digits)."""
+_LONGEST_SHOWN = 60
+"""Characters of a number in a message."""
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOLEANS = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
 """Nulls and booleans of YAML 1.2's core schema; both readers agree on them."""
@@ -84,21 +103,55 @@ def read_yaml(text: str) -> Document:
     A text that is no YAML gives a document without a value, and the place where reading ended among its problems.
     """
     try:
-        root = cast("_Node | None", YAML(typ="safe", pure=True).compose(text))  # pyright: ignore[reportUnknownMemberType] - untyped there
-    except MarkedYAMLError as error:
-        return Document(value=None, lines={}, problems=(_syntax_problem(cast("_SyntaxError", error)),))
-    reader = _Reader()
-    value = reader.value(root, ()) if root is not None else None
+        root = _composed(text)
+        reader = _Reader()
+        value = reader.value(root, ()) if root is not None else None
+    except _UnreadableError as error:
+        return Document(value=None, lines={}, problems=(error.problem,))
     return Document(value=value, lines=reader.lines, problems=tuple(reader.problems))
 
 
-def _syntax_problem(error: _SyntaxError) -> Problem:
-    return Problem(
-        path=(),
-        what=f"not YAML: {error.problem or error.context}",
-        remedy="correct the syntax there or just before",
-        line=error.problem_mark.line + 1 if error.problem_mark is not None else None,
-    )
+class _UnreadableError(Exception):
+    """Reading cannot go on."""
+
+    def __init__(self, what: str, remedy: str, line: int | None) -> None:
+        super().__init__(what)
+        self.problem = Problem(path=(), what=what, remedy=remedy, line=line)
+
+
+def _composed(text: str) -> _Node | None:
+    """Return the tree of nodes of a YAML text."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", ReusedAnchorWarning)
+            return cast("_Node | None", YAML(typ="safe", pure=True).compose(text))  # pyright: ignore[reportUnknownMemberType] - untyped there
+    except MarkedYAMLError as error:
+        what, line = _syntax_error(cast("_SyntaxError", error))
+        raise _UnreadableError(what, "correct the syntax there or just before", line) from error
+    except ReaderError as error:
+        position = cast("int", error.position)  # pyright: ignore[reportUnknownMemberType] - untyped there
+        line = text.count("\n", 0, position) + 1
+        what = f"not YAML: the character U+{ord(text[position]):04X} is not allowed in it"
+        raise _UnreadableError(what, "take it out, or write it as an escape in double quotes", line) from error
+    except ReusedAnchorWarning as error:
+        what = f"an anchor is there twice: {' '.join(str(error).split())}"
+        raise _UnreadableError(what, "give each anchor a name of its own", None) from error
+    except RecursionError as error:
+        raise _UnreadableError(_too_deep(), "describe the cluster as the reference does", None) from error
+    except (YAMLError, ValueError, OverflowError, LookupError, AttributeError, TypeError) as error:
+        # The library takes some texts for YAML that break it further down, such as an escape beyond Unicode.
+        what = f"not YAML: {error}"
+        raise _UnreadableError(what, "correct the syntax", None) from error
+
+
+def _too_deep() -> str:
+    return f"lists and mappings lie more than {_DEEPEST} levels deep"
+
+
+def _syntax_error(error: _SyntaxError) -> tuple[str, int | None]:
+    """Return what is wrong, and in which line."""
+    line = error.problem_mark.line + 1 if error.problem_mark is not None else None
+    return f"not YAML: {error.problem or error.context}", line
 
 
 class _Reader:
@@ -107,10 +160,18 @@ class _Reader:
     def __init__(self) -> None:
         self.lines: dict[Path, int] = {}
         self.problems: list[Problem] = []
+        self.values = 0
 
     def value(self, node: _Node, path: Path) -> Value:
-        self.lines.setdefault(path, node.start_mark.line + 1)
-        if not str(node.tag).startswith(_STANDARD_TAGS):
+        line = node.start_mark.line + 1
+        self.values += 1
+        if self.values > _MOST_VALUES:
+            what = f"aliases make more than {_MOST_VALUES:,} values of this file"
+            raise _UnreadableError(what, "write out what is meant, without aliases of aliases", line)
+        if len(path) > _DEEPEST:
+            raise _UnreadableError(_too_deep(), "describe the cluster as the reference does", line)
+        self.lines.setdefault(path, line)
+        if not _is_plain_data(node):
             self._problem(node, path, f"the tag {node.tag} means nothing here", "leave it out; plain data needs none")
             return None
         if node.id == "mapping":
@@ -146,16 +207,44 @@ class _Reader:
 
     def _scalar(self, node: _Node, path: Path) -> Value:
         text = str(node.value)
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            self._problem(node, path, "half a character (a surrogate) stands here", "write the character itself")
+            return None
         if node.style is not None or str(node.tag) == f"{_STANDARD_TAGS}str":
             return text
-        for pattern, kind in _AMBIGUOUS:
-            if pattern.match(text):
-                self._problem(node, path, f"{text} is {kind}", f'write "{text}" for the text, or the number plainly')
-                return text
+        kind = _ambiguity(text)
+        if kind is not None:
+            shown = text if len(text) <= _LONGEST_SHOWN else f"{text[:_LONGEST_SHOWN]}..."
+            self._problem(node, path, f"{shown} is {kind}", f'write "{shown}" for the text, or the number plainly')
+            return text
         return _plain(text)
 
     def _problem(self, node: _Node, path: Path, what: str, remedy: str) -> None:
         self.problems.append(Problem(path=path, what=what, remedy=remedy, line=node.start_mark.line + 1))
+
+
+def _is_plain_data(node: _Node) -> bool:
+    """Tell whether nobody has said of `node` that it is something else than what it looks like."""
+    tag = str(node.tag)
+    kind = node.id if node.id != "scalar" else "plain" if node.style is None else "quoted"
+    return tag.startswith(_STANDARD_TAGS) and tag.removeprefix(_STANDARD_TAGS) in _TAGS[kind]
+
+
+def _ambiguity(text: str) -> str | None:
+    """Return what a plain scalar is that two readers would not take for the same, None for any other."""
+    if len(text) > _LONGEST_NUMBER:
+        return "a number with too many digits" if text.strip("+-0123456789._eE") == "" else None
+    for pattern, kind in _AMBIGUOUS:
+        if pattern.match(text):
+            return kind
+    number = _plain(text)
+    if isinstance(number, str):
+        is_too_large = _FLOAT.match(text) is not None
+    else:
+        is_too_large = isinstance(number, int | float) and abs(number) > _LARGEST_WHOLE
+    if is_too_large:
+        return "a number that does not fit into 64 bits"
+    return None
 
 
 def _plain(text: str) -> Value:
