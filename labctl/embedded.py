@@ -6,15 +6,16 @@ from typing import TYPE_CHECKING
 
 from components.gpu.plan import simulated_capacity, simulated_labels
 from components.nodes.plan import simulated_nodes
-from labctl.control_plane import ControlPlane, NodeTaint, SimulatedNode
+from labctl.control_plane import ControlPlane, NodeChanges, NodeTaint, SimulatedNode
 from stacks.config import own_scheduler
 
 from .errors import NotSimulatedError
+from .tenants import owner_of, require_owner_up
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from labctl.control_plane import NodeChanges, Progress
+    from labctl.control_plane import Progress
 
     from .lab import Lab
     from .local_hub.hub import LocalHub
@@ -28,17 +29,24 @@ DEFAULT_SERVICE_NETWORK = "10.96.0.0/16"
 
 
 def control_plane_of(lab: Lab, progress: Progress) -> ControlPlane:
-    """Return the control plane of `lab`, running or not; raises `NotSimulatedError` where it has none."""
-    nodes = lab.cluster.nodes
-    if nodes.adopt is None or not nodes.simulated:
+    """Return the control plane that `lab` is on, its owner's if it has one, running or not.
+
+    Raises
+    ------
+    NotSimulatedError
+        Its nodes are machines.
+    """
+    if not lab.simulated:
         raise NotSimulatedError(lab.stack)
-    network = lab.cluster.network
+    owner = owner_of(lab)
+    network, adopt = owner.cluster.network, owner.cluster.nodes.adopt
+    named = adopt.kubeconfig if adopt is not None else None
     return ControlPlane(
-        lab.folder / "control-plane",
-        kubeconfig=lab.root / nodes.adopt.kubeconfig if nodes.adopt.kubeconfig else lab.folder / "kubeconfig",
+        owner.folder / "control-plane",
+        kubeconfig=lab.root / named if named else owner.folder / "kubeconfig",
         pod_network=str(network.pods) if network else DEFAULT_POD_NETWORK,
         service_network=str(network.services) if network else DEFAULT_SERVICE_NETWORK,
-        scheduler=own_scheduler(lab.cluster),
+        scheduler=own_scheduler(owner.cluster),
         progress=progress,
     )
 
@@ -51,8 +59,9 @@ def hub_of(lab: Lab, progress: Progress) -> LocalHub:
 
 
 def nodes_of(lab: Lab) -> list[SimulatedNode]:
-    """Return the nodes of `lab` as their kubelets and device plugins would register them."""
-    nodes, gpu = lab.cluster.nodes, lab.cluster.gpu
+    """Return the nodes of `lab`, or of the lab whose cluster it is on, as kubelets and device plugins register them."""
+    cluster = owner_of(lab).cluster
+    nodes, gpu = cluster.nodes, cluster.gpu
     hosts = {name: host.gpus for name, host in nodes.hosts.items()}
     extended: Mapping[str, Mapping[str, int]] = simulated_capacity(gpu, hosts) if gpu else {}
     discovered: Mapping[str, Mapping[str, str]] = simulated_labels(gpu, hosts) if gpu else {}
@@ -72,7 +81,19 @@ def nodes_of(lab: Lab) -> list[SimulatedNode]:
 
 
 def start(lab: Lab, progress: Progress) -> tuple[ControlPlane, NodeChanges]:
-    """Return the control plane of `lab` running, its nodes Ready and as the stack file has them."""
+    """Return the control plane of `lab` running, its nodes Ready and as the stack file has them.
+
+    Of another stack's, the nodes are that stack's to change: they are left as they are.
+
+    Raises
+    ------
+    OwnerAbsentError
+        The stack whose cluster it is on is not up.
+    """
+    require_owner_up(lab)
     plane = control_plane_of(lab, progress)
     plane.start()
+    if lab.cluster.nodes.owner is not None:
+        names = tuple(sorted(node.name for node in nodes_of(lab)))
+        return plane, NodeChanges(created=(), updated=(), removed=(), unchanged=names)
     return plane, plane.reconcile_nodes(nodes_of(lab))

@@ -26,6 +26,8 @@ from components.scheduling import checks as scheduling_checks
 from components.storage import checks as storage_checks
 from components.storage import exports_checks
 
+from .tenancy import check_tenancy
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
@@ -166,7 +168,8 @@ def _scheduling(cluster: _Cluster) -> Iterable[Problem]:
     section, nodes = cluster.config.scheduling, cluster.config.nodes
     if section is None:
         return ()
-    return scheduling_checks.check(section, is_scheduler_ours=nodes.adopt is None or nodes.simulated)
+    is_ours = nodes.adopt is None or (nodes.simulated and nodes.owner is None)
+    return scheduling_checks.check(section, is_scheduler_ours=is_ours)
 
 
 def _hub(cluster: _Cluster) -> Iterator[Problem]:
@@ -256,6 +259,10 @@ def _hub_homes(cluster: _Cluster) -> Iterator[Problem]:
         )
 
 
+def _tenancy(cluster: _Cluster) -> Iterable[Problem]:
+    return check_tenancy(cluster.config)
+
+
 _CHECKS = (
     _Check("nodes", frozenset({"nodes"}), _nodes),
     _Check(None, frozenset({"nodes", "network"}), _network_for_bootstrap),
@@ -269,4 +276,5 @@ _CHECKS = (
     _Check("hub", frozenset({"hub", "network"}), _hub_networks),
     _Check(None, frozenset({"hub", "network", "storage"}), _hub_needs),
     _Check(None, frozenset({"hub", "storage"}), _hub_homes),
+    _Check(None, frozenset({"nodes"}), _tenancy),
 )

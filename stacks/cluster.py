@@ -170,8 +170,11 @@ class Cluster:
         )
 
     def _stand_ins(self, config: NetworkConfig, port: int | None) -> list[pulumi.Resource]:
-        """Return what brings the custom resources' kinds where charts may be out of reach: a simulated cluster."""
-        if not self._config.nodes.simulated:
+        """Return what brings the custom resources' kinds where charts may be out of reach: a simulated cluster.
+
+        On another stack's cluster they are there, and that stack's.
+        """
+        if not self._config.nodes.simulated or self._config.nodes.owner is not None:
             return []
         from components.standins.component import StandIns, StandInsArgs  # noqa: PLC0415 - real clusters need none
 

@@ -7,6 +7,7 @@ file says. Everything that is wrong is reported at once, and nothing is touched.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from typing import TYPE_CHECKING
 
 from pydantic import Field, ValidationError
@@ -36,7 +37,15 @@ if TYPE_CHECKING:
     from components.pins import Pins
     from components.problems import Path, Problem
 
-__all__ = ["CLUSTER_KEY", "ChartsConfig", "ClusterConfig", "cluster_settings", "own_scheduler", "parse_cluster"]
+__all__ = [
+    "CLUSTER_KEY",
+    "ChartsConfig",
+    "ClusterConfig",
+    "cluster_settings",
+    "own_scheduler",
+    "parse_cluster",
+    "with_line",
+]
 
 CLUSTER_KEY = "cluster"
 """Configuration key, within the project's namespace, of the structured value that describes the cluster."""
@@ -145,7 +154,7 @@ def parse_cluster(
             problems.setdefault(problem.path, []).append(problem)
     everything = [problem for found in problems.values() for problem in found]
     if everything or config is None:
-        raise StackFileError(file=file, problems=[_with_line(problem, lines or {}) for problem in everything])
+        raise StackFileError(file=file, problems=[with_line(problem, lines or {}) for problem in everything])
     return config
 
 
@@ -159,7 +168,7 @@ def _validated(data: Value) -> tuple[ClusterConfig | None, list[Problem]]:
     try:
         return _by_alias(data), []
     except ValidationError as error:
-        problems = diagnose(error, data, ClusterConfig.model_json_schema)
+        problems = diagnose(error, data, _schema)
     if not isinstance(data, dict):
         return None, problems
     broken = {str(problem.path[0]) for problem in problems if problem.path}
@@ -168,6 +177,12 @@ def _validated(data: Value) -> tuple[ClusterConfig | None, list[Problem]]:
         return _by_alias({**{key: value for key, value in _STAND_INS.items() if key in broken}, **sound}), problems
     except ValidationError:
         return None, problems
+
+
+@cache
+def _schema() -> Mapping[str, object]:
+    """Return the schema of a cluster, which takes as long to make as everything else here together."""
+    return ClusterConfig.model_json_schema()
 
 
 _STAND_INS: Mapping[str, Value] = {
@@ -184,7 +199,7 @@ def _by_alias(data: Value) -> ClusterConfig:
     return ClusterConfig.model_validate(data, by_alias=True, by_name=False)
 
 
-def _with_line(problem: Problem, lines: Mapping[Path, int]) -> Problem:
+def with_line(problem: Problem, lines: Mapping[Path, int]) -> Problem:
     """Return the problem with the line of its place, or of the nearest thing around it that the file has."""
     if problem.line is not None:
         return problem

@@ -42,7 +42,9 @@ def host_steps(config: ClusterConfig, pins: Pins, stack: str) -> tuple[Step, ...
 def further_steps(config: ClusterConfig, stack: str) -> FurtherSteps:
     """Return what gives the steps that components beside the nodes' have on the hosts."""
     is_kept_here = config.hub is not None and config.hub.database.kind == "volume"
-    known_homes = (database_home(scoped("hub", stack)),) if is_kept_here else ()
+    nfs = config.storage.nfs if config.storage is not None else None
+    hubs = (*((stack,) if is_kept_here else ()), *(nfs.homes.hubs if nfs is not None else ()))
+    known_homes = tuple(database_home(scoped("hub", hub)) for hub in hubs)
 
     def steps(nodes: NodesConfig) -> tuple[Step, ...]:
         return (

@@ -34,7 +34,6 @@ from components.hub.profiles.component import LabToken, LabTokenArgs
 from components.hub.signin.plan import sign_in_secret
 from components.namespaces.component import LabNamespace, LabNamespaceArgs
 from components.namespaces.plan import scoped
-from components.network.gateway import listener_name
 from components.quantities import Duration
 from components.storage.claims import claim_shared
 
@@ -259,10 +258,10 @@ class Hub(pulumi.ComponentResource):
         names |= {key: args.priorities[key] for key in ("services", "interactive") if key in args.priorities}
 
         def values(known: dict[str, str]) -> Mapping[str, Mapping[str, Value]]:
-            route = None
-            if "gateway" in known:
+            route, gateway = None, args.network.gateway
+            if gateway is not None and "gateway" in known:
                 route = RouteTarget(
-                    gateway=known["gateway"], namespace=known["gateway_namespace"], listener=listener_name(SERVICE)
+                    gateway=known["gateway"], namespace=known["gateway_namespace"], listener=gateway.listener(SERVICE)
                 )
             facts = HubFacts(
                 home_class=known["home_class"],

@@ -46,6 +46,7 @@ def check(config: NetworkConfig, machines: Machines) -> Iterator[Problem]:
         yield from _gateway(config, config.gateway)
         yield from _gateway_address(config, config.gateway, machines)
     yield from _publishing(config)
+    yield from _used(config)
     yield from check_certificates(config)
 
 
@@ -208,6 +209,31 @@ def _published_address(
                 path=path,
                 what=f"{address} is already the address of {owner}",
                 remedy="write an address of the gateway's own",
+            )
+
+
+def _used(config: NetworkConfig) -> Iterator[Problem]:
+    """Yield what is built beside a gateway of another stack's: a cluster has one of each, and that stack has it."""
+    if config.use is None:
+        return
+    built = {
+        "cni": (config.cni, "a pod network"),
+        "loadBalancer": (config.load_balancer, "a load balancer"),
+        "certificates": (config.certificates, "a cert-manager"),
+    }
+    for key, (section, one) in built.items():
+        if section is not None:
+            yield Problem(
+                path=(key,),
+                what=f"the gateway is another stack's, and {one} is built here: a cluster has one, that stack's",
+                remedy=f"leave out network.{key}, or network.use",
+            )
+    for service in config.use.gateway.listeners:
+        if service not in config.hostnames:
+            yield Problem(
+                path=("use", "gateway", "listeners", service),
+                what=f"the listener serves {service}, which has no host name",
+                remedy=f"add {service} to network.hostnames, or leave the listener out",
             )
 
 

@@ -18,6 +18,7 @@ from pulumi_kubernetes.meta.v1 import ObjectMetaArgs
 
 from components.charts import release
 from components.namespaces.component import LabNamespace, LabNamespaceArgs
+from components.namespaces.plan import STACK_LABEL
 
 from .endpoints import Endpoint
 from .errors import MissingSecretsError
@@ -103,13 +104,17 @@ class Networking(pulumi.ComponentResource):
         )
 
     def _custom_resource(self, part: NetworkPart, plan: CustomResourcePlan) -> pulumi.Resource:
-        namespace = self._namespaces[part.key].name if plan.namespaced else None
+        metadata = (
+            ObjectMetaArgs(name=plan.name, namespace=self._namespaces[part.key].name)
+            if plan.namespaced
+            else ObjectMetaArgs(name=plan.name, labels={STACK_LABEL: self._args.stack})
+        )
         after = [*self._after(part, plan.after), *self._args.custom_resources_after]
         return CustomResource(
             f"{self._name}-{plan.key}",
             api_version=plan.api_version,
             kind=plan.kind,
-            metadata=ObjectMetaArgs(name=plan.name, namespace=namespace),
+            metadata=metadata,
             spec=plan.spec,
             opts=pulumi.ResourceOptions(parent=self, depends_on=after),
         )

@@ -262,13 +262,22 @@ class GatewayUse(Model):
     name: DnsLabel = Field(description="Name of the Gateway.")
     namespace: DnsLabel = Field(description="Namespace of the Gateway.")
     class_name: DnsName = Field(title="GatewayClass", description="Name of its GatewayClass.")
+    listeners: dict[DnsLabel, DnsLabel] = Field(
+        default={},
+        description="Listener that serves each published service, {hub: https-open}; a service that is not named has "
+        "the one this program would give it, https-<service>.",
+    )
 
 
 class NetworkUse(Model):
     """What of the network another stack owns, on a cluster that several stacks share."""
 
     gateway: GatewayUse = Field(description="The Gateway whose listeners serve this stack's host names.")
-    issuer: DnsName = Field(title="ClusterIssuer", description="Name of the ClusterIssuer for certificates.")
+    issuer: DnsName | None = Field(
+        default=None,
+        title="ClusterIssuer",
+        description="Name of the ClusterIssuer for certificates; those of the Gateway's listeners are its owner's.",
+    )
 
 
 class NetworkConfig(Model):

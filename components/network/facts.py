@@ -17,13 +17,16 @@ if TYPE_CHECKING:
 
     from .config import NetworkConfig
 
-__all__ = ["API_SERVER_PORT", "GATEWAY_NAME", "GatewayReference", "NetworkFacts", "network_facts"]
+__all__ = ["API_SERVER_PORT", "GATEWAY_NAME", "LISTENER_PREFIX", "GatewayReference", "NetworkFacts", "network_facts"]
 
 API_SERVER_PORT = 6443
 """Port of kube-apiserver on every control-plane host (kubeadm, ``localAPIEndpoint.bindPort``)."""
 
 GATEWAY_NAME = "lab"
 """Name of the shared Gateway in its namespace."""
+
+LISTENER_PREFIX = "https-"
+"""What the name of a service's listener begins with."""
 
 GATEWAY_CLASS = "envoy"
 """Name of its class, which carries the stack's: cluster-scoped, so no two stacks on a cluster may have the same."""
@@ -36,6 +39,12 @@ class GatewayReference:
     name: str
     namespace: str
     class_name: str
+    listeners: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Listeners by service, where they are not named as this program names them."""
+
+    def listener(self, service: str) -> str:
+        """Return the listener that serves a published service: the ``sectionName`` its route attaches to."""
+        return self.listeners.get(service, f"{LISTENER_PREFIX}{service}")
 
     @property
     def label(self) -> str:
@@ -83,7 +92,9 @@ def network_facts(config: NetworkConfig, stack: str, api_server_port: int = API_
         used = config.use.gateway
         if used.class_name == scoped(GATEWAY_CLASS, stack):
             raise OwnClassError(used.class_name, stack)
-        gateway = GatewayReference(name=used.name, namespace=used.namespace, class_name=used.class_name)
+        gateway = GatewayReference(
+            name=used.name, namespace=used.namespace, class_name=used.class_name, listeners=dict(used.listeners)
+        )
         issuer = config.use.issuer
     if config.gateway is not None:
         gateway = GatewayReference(

@@ -14,6 +14,7 @@ from components.namespaces.plan import GATEWAY_LABEL, NAMESPACE_LABEL, Namespace
 from components.networks import family_name
 
 from .certificates_config import AcmeCertificates, FileCertificates, HttpSolver
+from .facts import LISTENER_PREFIX
 from .flows import PROXY_PODS, api_server, dns, to_routed_namespaces, webhook
 from .gateway_address import address_annotations, address_families
 from .parts import ISSUER_KEY, TLS, CustomResourcePlan, NetworkPart, ReleasePlan, SecretPlan
@@ -77,7 +78,7 @@ def container_port(listener_port: int) -> int:
 
 def listener_name(service: str) -> str:
     """Return the name of a published service's HTTPS listener, the ``sectionName`` its route attaches to."""
-    return f"https-{service}"
+    return f"{LISTENER_PREFIX}{service}"
 
 
 def certificate_key(service: str) -> str:

@@ -12,7 +12,14 @@ if TYPE_CHECKING:
 
     from .config import AddressPool, EnvoyGateway
 
-__all__ = ["address_annotations", "address_families", "candidate_pools", "gateway_addresses", "pool_families"]
+__all__ = [
+    "ADDRESSES_ANNOTATION",
+    "address_annotations",
+    "address_families",
+    "candidate_pools",
+    "gateway_addresses",
+    "pool_families",
+]
 
 ADDRESSES_ANNOTATION = "metallb.io/loadBalancerIPs"
 """Annotation of a Service that asks for certain addresses, one per family (MetalLB, Usage)."""

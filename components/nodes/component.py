@@ -20,7 +20,7 @@ from components.unknown import unknown_text
 from .bootstrap_plan import KUBECONFIG, FurtherSteps, bootstrap_steps, kept_steps, no_further_steps
 from .commands import StepCommands
 from .errors import KubeconfigMissingError, SettingsMissingError
-from .plan import KubeconfigSource, kubeconfig_source, members, node_labels
+from .plan import KubeconfigSource, kubeconfig_source, members, patched_labels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,17 +109,21 @@ class NodeLabelsArgs:
 class NodeLabels(pulumi.ComponentResource):
     """Every node wears the labels of its host, and loses them when this resource goes.
 
-    Children: ``<name>-<host>`` NodePatch. Nothing of a node but its labels is owned: taints are one list that many
-    share, so they are set when a node registers.
+    Children: ``<name>-<host>`` NodePatch, on another stack's cluster only for hosts with labels of this stack's own.
+    Nothing of a node but its labels is owned: taints are one list that many share, so they are set when a node
+    registers.
     """
 
     def __init__(self, name: str, args: NodeLabelsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("lab:index:NodeLabels", name, None, opts)
-        for host_name, host in members(args.config).items():
+        labels = {host: patched_labels(args.config, known) for host, known in members(args.config).items()}
+        for host_name, wanted in labels.items():
+            if not wanted:
+                continue
             joined = [args.joined[host_name]] if host_name in args.joined else []
             NodePatch(
                 f"{name}-{host_name}",
-                metadata=ObjectMetaPatchArgs(name=host_name, labels=node_labels(host)),
+                metadata=ObjectMetaPatchArgs(name=host_name, labels=wanted),
                 opts=pulumi.ResourceOptions(parent=self, depends_on=joined),
             )
         self.register_outputs({})

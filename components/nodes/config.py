@@ -234,6 +234,13 @@ class AdoptConfig(Model):
         description="True where the nodes are simulated from the hosts below (the embedded control plane): no SSH, no "
         "hardware, and charts that cannot be reached are recorded instead of installed.",
     )
+    owner: DnsLabel | None = Field(
+        default=None,
+        title="Owning stack",
+        description="Stack of this project that owns the cluster: its machines, pod network, storage server and GPUs. "
+        "This stack lives beside it, names what it uses of it (`use` in each section) and owns none of that; None "
+        "where no stack here does.",
+    )
 
 
 class NodesConfig(Model):
@@ -282,3 +289,8 @@ class NodesConfig(Model):
     def simulated(self) -> bool:
         """Whether the nodes are simulated from the hosts, on the embedded control plane."""
         return self.adopt is not None and self.adopt.simulated
+
+    @property
+    def owner(self) -> str | None:
+        """Stack that owns the cluster this one lives on; None where it is this one's, or no stack's."""
+        return None if self.adopt is None else self.adopt.owner

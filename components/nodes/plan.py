@@ -31,6 +31,7 @@ __all__ = [
     "members",
     "node_labels",
     "node_taints",
+    "patched_labels",
     "secrets",
     "simulated_nodes",
     "ssh_targets",
@@ -127,6 +128,15 @@ def always_given(config: NodesConfig, step: Step) -> dict[str, PlainValue]:
 def node_labels(host: HostConfig) -> dict[str, str]:
     """Return the labels of a host's node: one per role, then its own."""
     return {**{f"{ROLE_LABEL_PREFIX}{role}": "" for role in host.roles}, **host.labels}
+
+
+def patched_labels(config: NodesConfig, host: HostConfig) -> dict[str, str]:
+    """Return the labels that this stack puts on a host's node.
+
+    On another stack's cluster only those that the stack file names: roles are the owner's to say, and an object that
+    both said the same of would still be owned by one of them alone after the other has gone.
+    """
+    return node_labels(host) if config.owner is None else dict(host.labels)
 
 
 def node_taints(host: HostConfig) -> tuple[TaintConfig, ...]:

@@ -69,6 +69,12 @@ def check(
             what=f"{config.use.home_class} is the class of homes, too: scratch goes with its claim, homes must not",
             remedy="name another class, or leave scratchClass out",
         )
+    if config.use is not None and config.use.home_requests and config.use.home_requests_folder:
+        yield Problem(
+            path=("use", "homeRequestsFolder"),
+            what=f"homes are asked for in a folder and in the claim {config.use.home_requests}",
+            remedy="name one of homeRequestsFolder and homeRequests",
+        )
     yield from _mounts(config)
 
 
@@ -79,8 +85,13 @@ def _mounts(config: StorageConfig) -> Iterator[Problem]:
             (("nfs", "shared", index), folder.name, folder.mount_path) for index, folder in enumerate(config.nfs.shared)
         ]
     else:
-        used = () if config.use is None else config.use.shared
-        mounts = [(("use", "shared", index), volume.name, volume.mount_path) for index, volume in enumerate(used)]
+        use = config.use
+        used = {} if use is None else {"shared": use.shared, "folders": use.folders}
+        mounts = [
+            (("use", key, index), volume.name, volume.mount_path)
+            for key, volumes in used.items()
+            for index, volume in enumerate(volumes)
+        ]
     yield from _unique("shared folders", "name", [(path, name) for path, name, _ in mounts])
     yield from _unique("shared folders", "mountPath", [(path, place) for path, _, place in mounts])
     groups = None if config.nfs is None else config.nfs.group_folders

@@ -20,7 +20,17 @@ from components.namespaces.plan import STACK_LABEL
 
 from .claims import SharedVolumes
 from .errors import MissingServerError
-from .plan import CHART, CONTROLLERS, DRIVER, home_requests_volume, storage_plan, used_home_requests, used_mounts
+from .plan import (
+    CHART,
+    CONTROLLERS,
+    DRIVER,
+    home_requests_volume,
+    storage_plan,
+    used_home_requests,
+    used_home_requests_volume,
+    used_mounts,
+    used_volumes,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -74,7 +84,7 @@ class Storage(pulumi.ComponentResource):
         if args.config.nfs is not None:
             self._build(args, args.config.nfs)
         elif args.config.use is not None:
-            self._use(args.config.use)
+            self._use(args.config.use, protect=args.protect)
         self.register_outputs({"homeClass": self.home_class, "scratchClass": self.scratch_class})
 
     def _build(self, args: StorageArgs, nfs: NfsStorage) -> None:
@@ -103,12 +113,14 @@ class Storage(pulumi.ComponentResource):
                 plans=(home_requests_volume(nfs),), server=args.server, protect=args.protect, after=after
             )
 
-    def _use(self, use: StorageUse) -> None:
+    def _use(self, use: StorageUse, *, protect: bool) -> None:
         self.home_class = pulumi.Output.from_input(use.home_class)
         self.scratch_class = None if use.scratch_class is None else pulumi.Output.from_input(use.scratch_class)
-        self.shared = SharedVolumes(claimed=used_mounts(use))
-        if (requests := used_home_requests(use)) is not None:
-            self.home_requests = SharedVolumes(claimed=(requests,))
+        self.shared = SharedVolumes(plans=used_volumes(use), claimed=used_mounts(use), protect=protect)
+        if (claim := used_home_requests(use)) is not None:
+            self.home_requests = SharedVolumes(claimed=(claim,))
+        elif (folder := used_home_requests_volume(use)) is not None:
+            self.home_requests = SharedVolumes(plans=(folder,), protect=protect)
 
     def _storage_class(self, plan: ClassPlan, args: StorageArgs, server: pulumi.Input[str]) -> pulumi.Output[str]:
         made = StorageClass(

@@ -32,6 +32,7 @@ __all__ = [
     "SharedFolder",
     "StorageConfig",
     "StorageUse",
+    "UsedFolder",
     "UsedVolume",
     "UserIds",
 ]
@@ -109,6 +110,12 @@ class HomesFolder(DynamicFolder):
         default={}, description="Other quotas, by namespace and claim: {hub-prod/claim-ada: 1Ti}."
     )
     user_ids: UserIds = Field(default=UserIds(), title="User ids", description="Whom a home may be given to.")
+    hubs: tuple[DnsLabel, ...] = Field(
+        default=(),
+        title="Hubs of other stacks",
+        description="Other stacks on this cluster whose hubs keep their database among these homes (`storage.use` "
+        "there); with zfs only, where the folder has to be made for them.",
+    )
 
 
 class Everyone(StrEnum):
@@ -223,6 +230,16 @@ class UsedVolume(Model):
     writable: bool = Field(default=False, description="Whether users may write to it.")
 
 
+class UsedFolder(Model):
+    """A folder of another stack's server that this stack's namespaces mount by volumes of their own."""
+
+    name: DnsLabel = Field(description="Name of the volume.")
+    source: FolderExport = Field(title="Export", description="Where it is, as the other stack exports it.")
+    mount_path: AbsolutePath = Field(description="Where it appears in a user's server.")
+    size: Size = Field(description="Capacity of its PersistentVolume; what people and dashboards read.")
+    writable: bool = Field(default=False, description="Whether users may write to it.")
+
+
 class StorageUse(Model):
     """Storage that another stack owns, by name."""
 
@@ -232,7 +249,16 @@ class StorageUse(Model):
         default=None,
         title="Claim for home requests",
         description="PersistentVolumeClaim, in the hub's namespace, of the folder in which homes are asked for; needed "
-        "where homes of that class are made on a storage host.",
+        "where homes of that class are made on a storage host. This or homeRequestsFolder.",
+    )
+    home_requests_folder: FolderExport | None = Field(
+        default=None,
+        title="Folder for home requests",
+        description="The folder itself, as the other stack exports it: `home-requests`, beside its homes'. The hub's "
+        "namespace mounts it by a volume of its own.",
+    )
+    folders: tuple[UsedFolder, ...] = Field(
+        default=(), title="Shared folders", description="Folders of the other stack's server, mounted by own volumes."
     )
     shared: tuple[UsedVolume, ...] = Field(default=(), title="Shared claims", description="Claims that exist already.")
 

@@ -45,7 +45,9 @@ __all__ = [
     "home_requests_volume",
     "storage_plan",
     "used_home_requests",
+    "used_home_requests_volume",
     "used_mounts",
+    "used_volumes",
 ]
 
 CHART = "csi-driver-nfs"
@@ -177,13 +179,40 @@ def storage_plan(nfs: NfsStorage, stack: str, *, is_ours: bool = False, nodes: i
 
 def home_requests_volume(nfs: NfsStorage) -> SharedVolumePlan:
     """Return the volume in which a hub asks for homes, where they are datasets; no user's server has it."""
+    return _requests_volume(requests_path(nfs), nfs.version)
+
+
+def _requests_volume(path: str, version: NfsVersion, server: str | None = None) -> SharedVolumePlan:
     return SharedVolumePlan(
         name=REQUESTS,
-        path=requests_path(nfs),
+        path=path,
         mount_path="",
         read_only=False,
         size=REQUESTS_QUOTA,
-        mount_options=request_mount_options(nfs.version),
+        mount_options=request_mount_options(version),
+        server=server,
+    )
+
+
+def used_home_requests_volume(use: StorageUse) -> SharedVolumePlan | None:
+    """Return the volume of another stack's folder in which homes are asked for; None where it is not named."""
+    source = use.home_requests_folder
+    return None if source is None else _requests_volume(source.path, source.version, str(source.server))
+
+
+def used_volumes(use: StorageUse) -> tuple[SharedVolumePlan, ...]:
+    """Return the volumes of another stack's folders, for namespaces of this one to claim."""
+    return tuple(
+        SharedVolumePlan(
+            name=folder.name,
+            path=folder.source.path,
+            mount_path=folder.mount_path,
+            read_only=not folder.writable,
+            size=folder.size,
+            mount_options=data_mount_options(folder.source.version, read_only=not folder.writable),
+            server=str(folder.source.server),
+        )
+        for folder in use.folders
     )
 
 

@@ -91,6 +91,7 @@ def _needs_pools(nfs: NfsStorage) -> Iterator[Problem]:
         **_limits(("nfs", "homes"), nfs.homes),
         ("nfs", "homes", "each"): nfs.homes.each,
         ("nfs", "homes", "exceptions"): nfs.homes.exceptions or None,
+        ("nfs", "homes", "hubs"): nfs.homes.hubs or None,
         **({} if nfs.scratch is None else _limits(("nfs", "scratch"), nfs.scratch)),
         **{("nfs", "groups", name, "quota"): group.quota for name, group in nfs.groups.items()},
         ("nfs", "replication"): nfs.replication,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 from components.nodes.kubernetes_plan import kubelet_settings
 from labctl.control_plane.quantities import amount
 from labctl.embedded import nodes_of
+from labctl.tenants import owner_of
 
 from .pods import CPU, PODS
 
@@ -120,7 +121,7 @@ def lab_machines(lab: Lab) -> tuple[Machine, ...]:
     A simulated lab's have all their hardware to give, as its embedded control plane registers them. Of hosts that are
     made nodes, what their kubelets keep back is taken off: ``kubeReserved``, ``systemReserved``, ``evictionHard``.
     """
-    config = lab.cluster.nodes
+    config = owner_of(lab).cluster.nodes
     reserved = {} if config.simulated else {name: _reserved(config, host) for name, host in config.hosts.items()}
     return tuple(_machine(node, reserved.get(node.name, {})) for node in nodes_of(lab))
 

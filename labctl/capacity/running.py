@@ -6,13 +6,13 @@ from collections import Counter
 from typing import TYPE_CHECKING, cast
 
 from components.nodes.plan import KubeconfigSource, kubeconfig_source
+from labctl.cluster_access import kubeconfig_of
 from labctl.control_plane import NodeTaint
 from labctl.embedded import control_plane_of
 from labctl.engine.providers.base import ProviderError
 from labctl.engine.providers.kubernetes.client import ApiError, Client, Method, Request
 from labctl.engine.providers.kubernetes.kubeconfig import Kubeconfig, Overrides
 from labctl.engine.state import UpdateKind
-from labctl.restore.usage import kubeconfig_of
 
 from .errors import UnreachableClusterError
 from .machines import Machine, units

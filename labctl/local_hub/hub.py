@@ -143,10 +143,10 @@ class LocalHub:
             return
         programs = obtain_programs(self._progress)
         with self._lock("starting"), self._plane.client() as client:
-            Preparation(self._folders, self._plane, client, programs).runner()
+            namespace = Preparation(self._folders, self._plane, client, programs).runner()
             self._bring_up({RUNNER: runner_component(self._folders)})
             with heartbeat(self._progress, "ending users' servers"):
-                delete_pods(client)
+                delete_pods(client, namespace)
 
     def wipe(self) -> None:
         """Return with no process and no data of it left: no user, no home."""

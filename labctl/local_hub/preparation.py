@@ -105,7 +105,7 @@ class Preparation:
         token = AccountToken(namespace=release.namespace, account=ACCOUNT, path=folders.token)
         folders.token.parent.mkdir(exist_ok=True, mode=0o700)
         fresh_token(self._client, token)
-        self._write_runner((token,))
+        self._write_runner(release.namespace, (token,))
         way = Way(
             base_url=str(at(translation.values, "hub.baseUrl")),
             variables=self._variables(release, translation),
@@ -114,10 +114,11 @@ class Preparation:
         )
         return hub_components(folders, self._programs, ports, way)
 
-    def runner(self) -> None:
-        """Write what the pod runner reads, as it was but for where the API server is now."""
+    def runner(self) -> str:
+        """Write what the pod runner reads, as it was but for where the API server is now; return its namespace."""
         kept = RunnerSettings.model_validate_json(self._folders.runner.read_bytes())
-        self._write_runner(kept.tokens)
+        self._write_runner(kept.namespace, kept.tokens)
+        return kept.namespace
 
     @property
     def _authority(self) -> Path:
@@ -132,7 +133,7 @@ class Preparation:
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text, encoding="utf-8")
 
-    def _write_runner(self, tokens: tuple[AccountToken, ...]) -> None:
+    def _write_runner(self, namespace: str, tokens: tuple[AccountToken, ...]) -> None:
         # What kwok plays nodes with: the runner is the kubelet of those nodes for its pods.
         certificate, key = Layout(self._plane.directory).certificate("kwok")
         # Other users' processes go through it to their volumes.
@@ -146,6 +147,7 @@ class Preparation:
             programs=(self._programs.environment / "bin",),
             visible=self._programs.interpreter_folders,
             default_command=("jupyterhub-singleuser",),
+            namespace=namespace,
             tokens=tokens,
         )
         write_private(self._folders.runner, settings.model_dump_json(indent=1).encode())

@@ -92,9 +92,9 @@ def end_pods(directory: Path) -> None:
     shutil.rmtree(directory / "run", ignore_errors=True)
 
 
-def delete_pods(client: ApiClient) -> None:
-    """Delete every pod that a machine runs, and return when they are gone, or after DELETION_SECONDS."""
-    path = f"/api/v1/pods?labelSelector={quote(f'{RUN_LABEL}={RUN_LOCALLY}')}"
+def delete_pods(client: ApiClient, namespace: str) -> None:
+    """Delete every pod of a namespace that a machine runs, and return when they are gone, or after DELETION_SECONDS."""
+    path = f"{_pods_of(namespace)}?labelSelector={quote(f'{RUN_LABEL}={RUN_LOCALLY}')}"
     deadline = time.monotonic() + DELETION_SECONDS
     asked: set[str] = set()
     while time.monotonic() < deadline:
@@ -107,6 +107,10 @@ def delete_pods(client: ApiClient) -> None:
                 client.request("DELETE", pod.where, missing_is_fine=True)
                 asked.add(pod.metadata.uid)
         time.sleep(TICK_SECONDS)
+
+
+def _pods_of(namespace: str) -> str:
+    return f"/api/v1/namespaces/{namespace}/pods" if namespace else "/api/v1/pods"
 
 
 def fresh_token(client: ApiClient, token: AccountToken) -> None:
@@ -192,12 +196,13 @@ class PodRunner:
             shutil.rmtree(self._around.pods / uid, ignore_errors=True)
 
     def _watch(self) -> None:
+        pods = _pods_of(self._settings.namespace)
         while True:
             try:
-                listed = _List.model_validate_json(self._client.request("GET", f"/api/v1/pods?{_SELECTOR}"))
+                listed = _List.model_validate_json(self._client.request("GET", f"{pods}?{_SELECTOR}"))
                 self._changes.put(("LIST", tuple(Pod.model_validate(item) for item in listed.items)))
                 version = str(listed.metadata["resourceVersion"])
-                path = f"/api/v1/pods?{_SELECTOR}&watch=1&timeoutSeconds=300&resourceVersion={version}"
+                path = f"{pods}?{_SELECTOR}&watch=1&timeoutSeconds=300&resourceVersion={version}"
                 for line in self._client.lines(path, silence_seconds=SILENCE_SECONDS):
                     change = _Change.model_validate_json(line)
                     if change.type == "ERROR":

@@ -32,4 +32,9 @@ class RunnerSettings(_Settings):
     programs: tuple[Path, ...] = Field(description="Folders of programs that come before the system's on PATH.")
     visible: tuple[Path, ...] = Field(description="Folders of the machine those programs need to see.")
     default_command: tuple[str, ...] = Field(description="In place of an image's command.")
+    namespace: str = Field(
+        default="",
+        description="Namespace of the pods, since another stack's hub on the same API server has its own; empty means "
+        "every namespace.",
+    )
     tokens: tuple[AccountToken, ...] = Field(default=(), description="Tokens to keep fresh.")
