@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, cast
 
 from components.nodes.steps import COMMON, read_script
+from labctl.hosts.text import shown
 
 from .facts import HostFacts, parse_facts
 from .findings import StepFinding, StepState
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from .questions import Question
 
-__all__ = ["Answer", "ask_text", "read_answer", "shown"]
+__all__ = ["Answer", "ask_text", "read_answer"]
 
 LOCK_WAIT_SECONDS: Final = 10
 """How long another run on the host is waited for: somebody sits there and wants to know. `up` itself waits longer."""
@@ -37,6 +38,7 @@ COMPRESSION: Final = 1
 """zlib's fastest: a third larger than its best, in a tenth of the time, and there may be a thousand hosts."""
 FACTS: Final = "facts"
 GPU_FACTS: Final = "gpu-facts"
+HEALTH_FACTS: Final = "health-facts"
 """Scripts of what a host says beside its steps."""
 _HEAD: Final = b'eval "$(gzip -dc)"\n'
 """A shell reads a pipe byte by byte, and so only this line; gzip reads the rest, and gives nothing that was cut off."""
@@ -54,8 +56,6 @@ research_compute_ask() {{
 }}
 """
 _FRAME: Final = re.compile(r"(?P<kind>begin|end|done)(?: (?P<index>\w+))?(?: (?P<status>\d{1,3}) (?P<said>[\w+/=]*))?")
-_UNSEEN: Final = re.compile(r"[^\x20-\x7e\xa1-\ud7ff\ue000-\uffef]")
-"""What could move a terminal's cursor, or is no text."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +87,8 @@ def ask_text(questions: Sequence[Question], word: str) -> bytes:
         Letters and digits that begin the lines between the answers; another one for each host and run.
     """
     texts = {str(index): question.text for index, question in enumerate(questions) if question.text is not None}
-    texts[FACTS] = f"{read_script(FACTS)}\n{read_script(GPU_FACTS)}\nfacts\ngpu_facts\nexit 0\n"
+    scripts = "\n".join(read_script(name) for name in (FACTS, GPU_FACTS, HEALTH_FACTS))
+    texts[FACTS] = f"{scripts}\nfacts\ngpu_facts\nhealth_facts\nexit 0\n"
     common = "\n".join(read_script(name) for name in COMMON)
     asked = "".join(f"question_{index}() {{\n{text.replace(common, _CALL_COMMON)}}}\n" for index, text in texts.items())
     calls = "".join(f"research_compute_ask {index} question_{index}\n" for index in texts)
@@ -202,11 +203,6 @@ def _decoded(text: str) -> str:
         return base64.b64decode(text, validate=True).decode(errors="replace")
     except binascii.Error:
         return ""
-
-
-def shown(text: str) -> str:
-    """Return text from a host so that it can do nothing to a terminal; tabs, which separate facts, stay."""
-    return "\t".join(_UNSEEN.sub("\N{REPLACEMENT CHARACTER}", part) for part in text.split("\t"))
 
 
 def _cut(text: str) -> str:

@@ -1,29 +1,11 @@
-"""What keeps drift from being looked for at all; what keeps one host from answering is part of the result."""
+"""How looking for drift ends, once everything was shown."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from labctl.errors import LabError, VerbError
+from labctl.errors import VerbError
 from labctl.exit_codes import ExitCode
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-__all__ = ["DriftFoundError", "UnansweredError", "UnknownHostError"]
-
-
-class UnknownHostError(LabError):
-    """A host was named that can not be asked."""
-
-    exit_code = ExitCode.USAGE
-
-    def __init__(self, *, name: str, stack: str, known: Sequence[str]) -> None:
-        super().__init__(
-            f"nodes.hosts of stack {stack} has no {name} that can be asked (a lost host cannot); "
-            f"there are: {', '.join(known) or 'none'}"
-        )
-        self.name = name
+__all__ = ["DriftFoundError", "UnansweredError"]
 
 
 class DriftFoundError(VerbError):

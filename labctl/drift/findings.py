@@ -73,7 +73,11 @@ class HostFinding:
     """How long it took, connecting included."""
     reason: str | None = None
     """Why it could not be asked, or not to the end."""
+    is_other: bool = False
+    """Whether somebody else answered there: with another key than the pinned one."""
     facts: HostFacts | None = None
+    clock_offset_seconds: float | None = None
+    """How much its clock is ahead of the one here, to the time its answer took; None where it did not say."""
     warnings: tuple[str, ...] = ()
 
     @property

@@ -10,10 +10,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from components.nodes.shells import PASSWORD_END, shell
-from labctl.ssh import Ending, SshError, Stream
+from labctl.hosts.text import shown
+from labctl.ssh import Ending, HostKeyMismatchError, SshError, Stream
 
-from .asking import ask_text, read_answer, shown
-from .facts import warnings
+from .asking import ask_text, read_answer
+from .facts import CLOCK, warnings
 from .findings import HostFinding
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from components.nodes.plan import SshTarget
     from labctl.ssh import Connector, Finished, Target
 
+    from .facts import HostFacts
     from .questions import Question
 
 __all__ = ["AskedHost", "survey"]
@@ -45,6 +47,8 @@ class AskedHost:
     """Makes the target; an `SshError` of it is the host's own."""
     questions: tuple[Question, ...]
     sudo_password: str | None = None
+    answer_seconds: float | None = None
+    """For its whole answer; None: `ANSWER_SECONDS`."""
 
 
 def survey(
@@ -82,15 +86,24 @@ def survey(
 
 
 def _ask(
-    host: AskedHost, connector: Connector, hide: Callable[[str], str], cancelled: threading.Event | None
+    host: AskedHost,
+    connector: Connector,
+    hide: Callable[[str], str],
+    cancelled: threading.Event | None,
 ) -> HostFinding:
     began = time.monotonic()
+    seconds = ANSWER_SECONDS if host.answer_seconds is None else host.answer_seconds
     word = randomness.token_hex(WORD_BYTES)
     lines: list[str] = []
     said: list[str] = []
     reason: str | None = None
+    is_other = False
+    heard: datetime | None = None
 
     def keep(stream: Stream, line: str) -> None:
+        nonlocal heard
+        if heard is None and line.startswith(CLOCK):
+            heard = datetime.now(UTC)
         (lines if stream is Stream.STDOUT else said).append(line)
 
     try:
@@ -100,12 +113,12 @@ def _ask(
             stdin=_stdin(host, word),
             on_line=keep,
             cancelled=cancelled,
-            timeout_seconds=ANSWER_SECONDS,
+            timeout_seconds=seconds,
         )
     except SshError as error:
-        reason = str(error)
+        reason, is_other = str(error), isinstance(error, HostKeyMismatchError)
     else:
-        reason = _unfinished(finished)
+        reason = _unfinished(finished, seconds)
     answer = read_answer(lines, host.questions, word, hide, reason)
     if answer.is_complete:
         reason = None
@@ -118,7 +131,9 @@ def _ask(
         steps=answer.steps,
         seconds=round(time.monotonic() - began, 3),
         reason=None if reason is None else shown(hide(reason)),
+        is_other=is_other,
         facts=answer.facts,
+        clock_offset_seconds=_offset(answer.facts, heard),
         warnings=() if answer.facts is None else warnings(answer.facts, datetime.now(UTC)),
     )
 
@@ -131,10 +146,17 @@ def _stdin(host: AskedHost, word: str) -> bytes:
     return f"{host.sudo_password}\n{PASSWORD_END}\n".encode() + text
 
 
-def _unfinished(finished: Finished) -> str | None:
+def _offset(facts: HostFacts | None, heard: datetime | None) -> float | None:
+    """Return how much a host's clock is ahead of ours; too little by what its line took to come."""
+    if facts is None or facts.clock is None or heard is None:
+        return None
+    return round((facts.clock.time - heard).total_seconds(), 3)
+
+
+def _unfinished(finished: Finished, seconds: float) -> str | None:
     """Return why a command did not end by itself."""
     if finished.ending is Ending.TIMED_OUT:
-        return f"no complete answer within {ANSWER_SECONDS:g} s"
+        return f"no complete answer within {seconds:g} s"
     return None if finished.ending is Ending.ITSELF else finished.ending.value
 
 

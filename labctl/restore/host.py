@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from components.nodes.shells import PASSWORD_END, shell
 from components.nodes.steps import read_script
 from components.storage.backup_plan import RESTORE_SCRIPTS
-from labctl.drift.asking import shown
+from labctl.hosts.text import shown
 from labctl.ssh import Ending, SshError, Stream
 
 from .copies import Found, read_found
@@ -20,11 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from components.nodes.plan import SshTarget
+    from labctl.hosts import LabHosts
     from labctl.ssh import Connector, Target
 
     from .copies import Copy
 
-__all__ = ["Order", "StorageHost", "restore_text"]
+__all__ = ["Order", "StorageHost", "restore_text", "storage_host"]
 
 LIST_SECONDS: Final = 600.0
 """For the list of copies: a repository in a bucket is opened in it, and restic tries again for minutes."""
@@ -88,8 +89,8 @@ class StorageHost:
     """Takes secrets out of what the host says."""
     sudo_password: str | None = field(default=None, repr=False)
 
-    def found(self, dataset: str, *, cancelled: threading.Event | None = None) -> Found:
-        """Return the copies there are of a file system.
+    def found(self, dataset: str, *, cancelled: threading.Event | None = None, seconds: float = LIST_SECONDS) -> Found:
+        """Return the copies there are of a file system, within so many seconds.
 
         Raises
         ------
@@ -97,7 +98,7 @@ class StorageHost:
             It did not tell.
         """
         records: list[tuple[str, ...]] = []
-        self._run({"WHAT": "list", "DATASET": dataset}, records.append, cancelled, LIST_SECONDS)
+        self._run({"WHAT": "list", "DATASET": dataset}, records.append, cancelled, seconds)
         return read_found(records)
 
     def restore(
@@ -154,6 +155,18 @@ class StorageHost:
         if status in {REFUSED, NOT_ALLOWED}:
             raise HostRefusedError(host=self.name, said=told.removeprefix("refused: "))
         raise RestoreFailedError(host=self.name, said=told.removeprefix("failed: "))
+
+
+def storage_host(hosts: LabHosts, name: str, connector: Connector) -> StorageHost:
+    """Return one of a lab's hosts as the one whose file systems are restored, connected when it is first asked."""
+    return StorageHost(
+        name=name,
+        ssh=hosts.targets[name],
+        reach=hosts.reach(name),
+        connector=connector,
+        hide=hosts.hider(),
+        sudo_password=hosts.sudo_password,
+    )
 
 
 def restore_text(values: Mapping[str, str]) -> str:

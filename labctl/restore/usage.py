@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from labctl.cluster_access import kubeconfig_of
 from labctl.engine.providers.base import ProviderError
 from labctl.engine.providers.kubernetes.client import ApiError, Client, Method, Request
 from labctl.engine.providers.kubernetes.kubeconfig import Kubeconfig, Overrides
@@ -19,9 +20,8 @@ if TYPE_CHECKING:
 
     from .wanted import Wanted
 
-__all__ = ["kubeconfig_of", "require_unused", "users_of"]
+__all__ = ["require_unused", "users_of"]
 
-PROVIDER_TYPE: Final = "pulumi:providers:kubernetes"
 ENDED: Final = ("Succeeded", "Failed")
 """Phases of pods that use nothing any more."""
 DOWN: Final = "--cluster-is-down"
@@ -67,14 +67,6 @@ def require_unused(wanted: Wanted, snapshot: Snapshot, root: Path, *, cluster_is
                 else "stop the user's server first (in the hub's admin panel)"
             ),
         )
-
-
-def kubeconfig_of(snapshot: Snapshot) -> str | None:
-    """Return the kubeconfig that the stack's state has, None before the cluster was brought up."""
-    for state in snapshot.live.values():
-        if state.type == PROVIDER_TYPE and (text := as_text(state.inputs.get("kubeconfig"))):
-            return text
-    return None
 
 
 def users_of(client: Client, namespace: str, claim: str) -> tuple[str, ...]:

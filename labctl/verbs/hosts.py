@@ -6,19 +6,18 @@ from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
 
-from labctl.drift.errors import UnknownHostError
-from labctl.drift.targets import jump_target
 from labctl.engine.state import known_passphrases
 from labctl.errors import UnknownStackError
 from labctl.host_keys.collecting import KeyState, collect_keys
 from labctl.host_keys.errors import DifferentKeyError, HostKeysMissedError
 from labctl.host_keys.stack_file import incomplete_nodes, write_host_keys
+from labctl.hosts import UnknownHostError, jump_target
 from labctl.lab import find_root
 from labctl.secrets import opened_secrets
 from labctl.ssh import Connector, fingerprint
 from stacks.loading import load_stack_file, stack_file_path
 
-from .session import output_console
+from .session import error_console, output_console, print_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from components.nodes.config import NodesConfig
+    from labctl.graph.values import Plain
     from labctl.host_keys.collecting import ShownKey
     from stacks.loading import StackFile
 
@@ -46,7 +46,7 @@ HOW_TO_COMPARE: Final = (
 )
 
 
-def keys(stack: str, *, hosts: tuple[str, ...], write: bool) -> None:
+def keys(stack: str, *, hosts: tuple[str, ...], write: bool, as_json: bool = False) -> None:
     """Print each host's key beside the pinned one, and write those that are missing if asked to.
 
     Raises
@@ -57,11 +57,14 @@ def keys(stack: str, *, hosts: tuple[str, ...], write: bool) -> None:
     path = _stack_file(stack)
     file = load_stack_file(path)
     config = incomplete_nodes(file)
-    console = output_console()
+    console = error_console() if as_json else output_console()
     if config.simulated:
         console.print(f"the nodes of {stack} are simulated: there are no hosts to ask", markup=False)
+        if as_json:
+            print_json({"stack": stack, "hosts": [], "written": []})
         return
-    shown = _collected(config, file, stack, hosts)
+    with error_console().status(f"asking the hosts of {stack}"):
+        shown = _collected(config, file, stack, hosts)
     for item in shown:
         _print(console, item)
     missing = {item.host: item.key for item in shown if item.state is KeyState.MISSING and item.key}
@@ -72,7 +75,23 @@ def keys(stack: str, *, hosts: tuple[str, ...], write: bool) -> None:
         console.print(f"\nnot pinned yet: {', '.join(missing)}; --write puts the keys into {path.name}", markup=False)
     if any(item.state is not KeyState.SAME for item in shown):
         console.print(HOW_TO_COMPARE, markup=False)
+    if as_json:
+        documents: list[Plain] = [_document(item) for item in shown]
+        print_json({"stack": stack, "hosts": documents, "written": [*sorted(missing)] if write else []})
     _raise(shown)
+
+
+def _document(item: ShownKey) -> dict[str, Plain]:
+    """Return one host's key for ``--json``."""
+    return {
+        "host": item.host,
+        "address": item.address,
+        "state": item.state.name.lower(),
+        "key": item.key,
+        "fingerprint": item.fingerprint or None,
+        "pinned": item.pinned,
+        "reason": item.reason,
+    }
 
 
 def _stack_file(stack: str) -> Path:

@@ -7,17 +7,15 @@ import signal
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from components.hub.operation.plan import health_profile
 from labctl.display.hub import print_report
-from labctl.engine.state import UpdateKind
-from labctl.graph.values import as_text
 from labctl.hub_check import Order, check_hub
-from labctl.hub_check.errors import NoAddressError, NoHubError, NoTestUserError, NoTokenError, UnhealthyError
+from labctl.hub_check.errors import NoHubError, NoTestUserError, UnhealthyError
 from labctl.hub_check.hub import Hub
+from labctl.hub_check.of_lab import hub_address, hub_token
 from labctl.lab import open_lab
-from labctl.local_hub.places import HubFolders, HubPort, address, read_ports
 
 from .session import StoppedError, error_console, output_console
 
@@ -27,13 +25,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from labctl.lab import Lab
 
 __all__ = ["Way", "check"]
-
-TOKEN_TYPE: Final = "random:index/randomPassword:RandomPassword"  # noqa: S105 - Pulumi's word for a type's name
-TOKEN_NAME: Final = "hub-health"  # noqa: S105 - the resource's name
-"""The health service's token in the state (`components.hub.component`)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,8 +57,8 @@ def check(stack: str, way: Way, *, spawn: bool, start_seconds: float | None, as_
     tested = config.health_check
     if spawn and tested is None:
         raise NoTestUserError(stack)
-    token = None if tested is None else _token(lab, way.token_file)
-    hub = Hub(way.url or _address(lab), token, authority=way.authority)
+    token = None if tested is None else hub_token(lab, way.token_file)
+    hub = Hub(way.url or hub_address(lab), token, authority=way.authority)
     order = Order(
         stack=stack,
         user=None if tested is None else tested.user,
@@ -84,33 +77,6 @@ def check(stack: str, way: Way, *, spawn: bool, start_seconds: float | None, as_
         raise StoppedError(message)
     if not report.healthy:
         raise UnhealthyError(message)
-
-
-def _address(lab: Lab) -> str:
-    """Return where the hub is: of a simulated lab the local one, once it was started, else its host name."""
-    network = lab.cluster.network
-    hostname = None if network is None else network.hostnames.get("hub")
-    if lab.simulated:
-        ports = read_ports(HubFolders(lab.folder / "hub").ports)
-        if HubPort.PUBLIC in ports:
-            return address(ports[HubPort.PUBLIC])
-        raise NoAddressError(lab.stack, is_local=True)
-    if hostname is None:
-        raise NoAddressError(lab.stack)
-    return f"https://{hostname}"
-
-
-def _token(lab: Lab, file: Path | None) -> str:
-    """Return the health service's token, out of the state unless a file has it."""
-    if file is not None:
-        token = file.read_text(encoding="utf-8").strip()
-    else:
-        states = lab.open(UpdateKind.PREVIEW).snapshot.live.values()
-        held = [state for state in states if state.type == TOKEN_TYPE and state.urn.endswith(f"::{TOKEN_NAME}")]
-        token = as_text(held[0].outputs.get("result")) if held else ""
-    if not token:
-        raise NoTokenError(lab.stack, file)
-    return token
 
 
 @contextmanager

@@ -4,28 +4,21 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
-from components.nodes import plan as nodes_plan
-from labctl.display.restore import WHERE, copies_document, print_copies, telling
-from labctl.drift.errors import UnknownHostError
-from labctl.drift.targets import host_target
-from labctl.engine.providers.command.veil import Veil
+from labctl.display.restore import WHERE, copies_document, copy_document, print_copies, telling
 from labctl.engine.state import UpdateKind
 from labctl.errors import VerbError
-from labctl.graph.values import Secret
+from labctl.hosts import lab_hosts
 from labctl.lab import open_lab
 from labctl.restore.copies import Source, choose, of_host, read_time
 from labctl.restore.errors import InPlaceUnnamedError
-from labctl.restore.host import Order, StorageHost
+from labctl.restore.host import Order, storage_host
 from labctl.restore.usage import require_unused
 from labctl.restore.wanted import checked_path, homes, storage_of, wanted
-from labctl.secrets import opened_secrets
 from labctl.ssh import Connector
-from stacks.secrets import host_secrets
 
-from .session import StoppedError, confirm, error_console, gate_for, output_console, stoppable
+from .session import Asked, StoppedError, error_console, gate_for, output_console, print_json, stoppable
 
 if TYPE_CHECKING:
     from collections.abc import Generator
@@ -34,8 +27,10 @@ if TYPE_CHECKING:
 
     from components.storage.config import NfsStorage
     from labctl.display.restore import Told
+    from labctl.graph.values import Plain
     from labctl.lab import Lab
     from labctl.restore.copies import Copy, Found
+    from labctl.restore.host import StorageHost
     from labctl.restore.wanted import Wanted
 
 __all__ = ["Choice", "Manner", "list_copies", "restore", "restore_all"]
@@ -82,7 +77,7 @@ def list_copies(stack: str, what: str | None, *, as_json: bool) -> None:
         print_copies(console, dataset, found)
 
 
-def restore(stack: str, what: str, choice: Choice, manner: Manner) -> None:
+def restore(stack: str, what: str, choice: Choice, manner: Manner, *, as_json: bool = False) -> None:
     """Bring one folder back.
 
     Raises
@@ -96,7 +91,7 @@ def restore(stack: str, what: str, choice: Choice, manner: Manner) -> None:
     sub_path = checked_path(manner.path)
     if manner.in_place and not manner.dry_run:
         _require_permission(lab, folder, manner)
-    console = output_console()
+    console = error_console() if as_json else output_console()
     with _storage_host(lab, nfs) as host:
         found = host.found(folder.dataset)
         # What is gone as a whole has no snapshots either.
@@ -110,10 +105,12 @@ def restore(stack: str, what: str, choice: Choice, manner: Manner) -> None:
             is_database=folder.is_database,
             dry_run=manner.dry_run,
         )
-        _carry_out(host, order, f"restoring the {folder.title}")
+        told = _carry_out(host, order, f"restoring the {folder.title}", console)
+    if as_json:
+        print_json(_result(stack, what, copy, told, dry_run=manner.dry_run))
 
 
-def restore_all(stack: str, choice: Choice, *, yes: bool, dry_run: bool) -> None:
+def restore_all(stack: str, choice: Choice, *, yes: bool, dry_run: bool, as_json: bool = False) -> None:
     """Bring back every file system of a copy that is not there or has no files.
 
     Raises
@@ -123,16 +120,20 @@ def restore_all(stack: str, choice: Choice, *, yes: bool, dry_run: bool) -> None
     """
     lab = open_lab(stack)
     nfs = storage_of(lab.cluster, stack)
-    console = output_console()
+    asked = Asked(as_json=as_json, yes=yes)
+    console = asked.console()
     with _storage_host(lab, nfs) as host:
         found = host.found(homes(nfs))
         copy = choice.of_those(found, "everything", Source.REPOSITORY)
         _say_source(console, "everything", copy)
-        _carry_out(host, Order(dataset=None, copy=copy, dry_run=True), "looking at what is there")
-        if dry_run:
-            return
-        confirm(f"Restore all this on {host.name}?", yes=yes)
-        told = _carry_out(host, Order(dataset=None, copy=copy), "restoring everything")
+        told = _carry_out(host, Order(dataset=None, copy=copy, dry_run=True), "looking at what is there", console)
+        if not dry_run:
+            asked.confirm(f"Restore all this on {host.name}?")
+            told = _carry_out(host, Order(dataset=None, copy=copy), "restoring everything", console)
+    if as_json:
+        print_json(_result(stack, "everything", copy, told, dry_run=dry_run))
+    if dry_run:
+        return
     if told.pools_wait:
         console.print(
             f"Backups of {host.name} wait, because not everything came back. When what is there is what is meant, run "
@@ -156,8 +157,20 @@ def _say_source(console: Console, title: str, copy: Copy) -> None:
     console.print(f"{title} as of {copy.time:%Y-%m-%d %H:%M:%S} UTC, from the {where}", markup=False)
 
 
-def _carry_out(host: StorageHost, order: Order, doing: str) -> Told:
-    console, errors = output_console(), error_console()
+def _result(stack: str, what: str, copy: Copy, told: Told, *, dry_run: bool) -> dict[str, Plain]:
+    """Return what was done, for ``--json``."""
+    return {
+        "stack": stack,
+        "what": what,
+        "copy": {**copy_document(copy)},
+        "dryRun": dry_run,
+        "said": [*told.said],
+        "backupsWait": told.pools_wait,
+    }
+
+
+def _carry_out(host: StorageHost, order: Order, doing: str, console: Console) -> Told:
+    errors = error_console()
     with stoppable(errors) as cancelled, telling(console, errors, doing) as told:
         host.restore(order, told, cancelled=cancelled)
     if cancelled.is_set():
@@ -169,22 +182,8 @@ def _carry_out(host: StorageHost, order: Order, doing: str) -> Told:
 @contextmanager
 def _storage_host(lab: Lab, nfs: NfsStorage) -> Generator[StorageHost]:
     """Yield the stack's storage host, connected when it is first asked."""
-    config = lab.cluster.nodes
-    targets = {target.host: target for target in nodes_plan.ssh_targets(config)}
-    if nfs.host not in targets:
-        raise UnknownHostError(name=nfs.host, stack=lab.stack, known=list(targets))
-    secrets = opened_secrets(lab.file, lab.stack, host_secrets(lab.cluster), lab.passphrases())
-    veil = Veil({key: Secret(value) for key, value in secrets.items()})
-    password = config.ssh.sudo_password
     connector = Connector()
     try:
-        yield StorageHost(
-            name=nfs.host,
-            ssh=targets[nfs.host],
-            reach=partial(host_target, config, targets[nfs.host], secrets),
-            connector=connector,
-            hide=veil.hide,
-            sudo_password=None if password is None else secrets[password.secret],
-        )
+        yield storage_host(lab_hosts(lab, (nfs.host,)), nfs.host, connector)
     finally:
         connector.close()

@@ -21,7 +21,7 @@ def scripts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Path]:
     """A folder with the project's own library and the tests' scripts, in place of the project's."""
     folder = tmp_path / "components" / "drift" / "files"
     folder.mkdir(parents=True)
-    for name in (*steps.COMMON, "facts", "gpu-facts"):
+    for name in (*steps.COMMON, "facts", "gpu-facts", "health-facts"):
         shutil.copy(steps.script_paths()[name], folder)
     for name, text in SCRIPTS.items():
         (folder / f"{name}.sh").write_text(text, encoding="utf-8")

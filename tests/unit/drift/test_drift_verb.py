@@ -14,11 +14,11 @@ from ssh_server import SshHost, key_pair, serving
 
 from components.nodes.steps import Step
 from labctl.cli import run
+from labctl.drift import asked
 from labctl.engine.state import SecretsManager
 from labctl.engine.state.passphrase import Passphrase
 from labctl.exit_codes import ExitCode
 from labctl.ssh import Connector
-from labctl.verbs import drift as verb
 
 CANARY = "canary-4711"
 Hosts = dict[str, dict[str, object]]
@@ -62,7 +62,7 @@ class Project:
         def planned(config: object, pins: object, stack: str) -> Sequence[Step]:
             return steps
 
-        self.monkeypatch.setattr(verb, "host_steps", planned)
+        self.monkeypatch.setattr(asked, "host_steps", planned)
 
     def step(self, script: str, **values: str) -> Step:
         places = {

@@ -1,0 +1,1 @@
+"""What a lab says of itself: whom to ask, and pure parsers of the answers."""
