@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
-from .options import JsonOption, StackOption
+from labctl import run_log
+
+from .options import JsonOption, OwnJsonOption, StackOption
 
 __all__ = ["verbs"]
 
@@ -17,11 +19,13 @@ verbs = typer.Typer()
 def down(
     stack: StackOption = "dev",
     wipe: Annotated[bool, typer.Option("--wipe", help="Forget its data and its state, too.")] = False,
+    as_json: OwnJsonOption = False,
 ) -> None:
     """Stop the embedded control plane of a simulated lab; its data stays."""
+    run_log.start("down", stack)
     from labctl.verbs.down import down as verb
 
-    verb(stack, wipe=wipe)
+    verb(stack, wipe=wipe, as_json=as_json)
 
 
 @verbs.command()
@@ -44,8 +48,8 @@ def kubectl(context: typer.Context, stack: StackOption = "dev") -> None:
 
 
 @verbs.command()
-def tools() -> None:
+def tools(as_json: OwnJsonOption = False) -> None:
     """Obtain the control plane's programs now: from PATH, from their releases, or built from source, once."""
     from labctl.verbs.tools import tools as verb
 
-    verb()
+    verb(as_json=as_json)

@@ -9,7 +9,7 @@ import typer
 
 from labctl.bundle.distributions import Distribution
 
-from .options import StackOption
+from .options import OwnJsonOption, StackOption
 
 __all__ = ["verbs"]
 
@@ -17,11 +17,11 @@ verbs = typer.Typer()
 
 
 @verbs.command()
-def charts(stack: StackOption = "dev") -> None:
+def charts(stack: StackOption = "dev", as_json: OwnJsonOption = False) -> None:
     """Check every release's values against the chart itself, where the network reaches it."""
     from labctl.verbs.charts import charts as verb
 
-    verb(stack)
+    verb(stack, as_json=as_json)
 
 
 @verbs.command()
@@ -32,11 +32,14 @@ def images(
     built: Annotated[
         Path | None, typer.Option("--built", help="What buildx said of its builds: print their pins instead.")
     ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="The pins of --built as JSON; what is built is JSON in any case.")
+    ] = False,
 ) -> None:
     """Print what `docker buildx bake` builds: the lab's images and those of its profiles."""
     from labctl.verbs.images import images as verb
 
-    verb(stack, registry=registry, output=output, built=built)
+    verb(stack, registry=registry, output=output, built=built, as_json=as_json)
 
 
 bundles = typer.Typer(invoke_without_command=True, help="Everything a stack needs from outside.")
