@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-import json
+from typing import TYPE_CHECKING
 
+from labctl.comparison.whole import between_environments, between_revisions
 from labctl.display.comparison import comparison_json, print_comparison
-from labctl.graph.compare import compare
-from labctl.graph.record import record
-from labctl.lab import open_lab
+from labctl.exit_codes import ExitCode
+from labctl.lab import find_root, open_lab
 
-from .session import output_console
+from .session import output_console, print_json
 
-__all__ = ["diff"]
+if TYPE_CHECKING:
+    from labctl.comparison.whole import Differences
+
+__all__ = ["diff", "diff_revisions"]
 
 
-def diff(one: str, other: str, *, as_json: bool) -> None:
-    """Print how the resources of two stacks differ."""
-    graphs = [record(open_lab(stack).program()) for stack in (one, other)]
-    found = compare(graphs[0], graphs[1])
-    console = output_console()
+def diff(one: str, other: str, *, raw: bool, as_json: bool) -> ExitCode:
+    """Print how two stacks differ, and return `ExitCode.CHANGES` if they do."""
+    return _tell(between_environments(open_lab(one), open_lab(other), raw=raw), as_json=as_json)
+
+
+def diff_revisions(stack: str, base: str, head: str | None, *, as_json: bool) -> ExitCode:
+    """Print how one stack differs between two revisions, and return `ExitCode.CHANGES` if it does."""
+    return _tell(between_revisions(find_root(), stack, base, head), as_json=as_json)
+
+
+def _tell(found: Differences, *, as_json: bool) -> ExitCode:
     if as_json:
-        console.print(json.dumps(comparison_json(found), indent=2), markup=False)
+        print_json(comparison_json(found))
     else:
-        print_comparison(console, found, one, other)
+        print_comparison(output_console(), found)
+    return ExitCode.OK if found.equal else ExitCode.CHANGES
