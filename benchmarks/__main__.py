@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.table import Table
 
-from . import capacity, engine, gpu_planning, hosts, hosts_inventory, lab, packing, profiles, spawns
+from . import (
+    capacity,
+    command_line,
+    engine,
+    gpu_planning,
+    hosts,
+    hosts_inventory,
+    lab,
+    packing,
+    profiles,
+    pull_request,
+    spawns,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,6 +41,9 @@ MEASUREMENTS: dict[str, Callable[[], Iterator[Measured]]] = {
     "packing": packing.packing,
     "spawns": spawns.spawns,
     "profiles": profiles.profiles,
+    "pull-request": pull_request.pull_request,
+    "log": command_line.run_log,
+    "completion": command_line.completion,
 }
 
 

@@ -4,7 +4,15 @@ The base revision's program is run on nothing; what it would create is taken as 
 program is previewed on that. Both are rehearsed: the real providers judge, and nobody is asked (`rehearsal`).
 """
 
-from .comparison import StackChange, compare_revisions
-from .trees import revision_tree
+from .comparison import StackChange, compare_revisions, compare_trees
+from .trees import WORKING_TREE, changed_files, revision_tree, short_commit
 
-__all__ = ["StackChange", "compare_revisions", "revision_tree"]
+__all__ = [
+    "WORKING_TREE",
+    "StackChange",
+    "changed_files",
+    "compare_revisions",
+    "compare_trees",
+    "revision_tree",
+    "short_commit",
+]

@@ -2,36 +2,23 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING
 
-from stacks.errors import StackFileError
-from stacks.loading import SealedValue, load_stack_file, stack_file_path
-from stacks.project import PROJECT
+from stacks.loading import stack_file_path
 
-from .errors import RehearsalError
+from .rendering import Rendered, RevisionProgram
 from .trees import WORKING_TREE, revision_tree
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from types import TracebackType
-    from typing import Self
+    from pathlib import Path
 
     from labctl.graph.values import Plain
 
-__all__ = ["StackChange", "compare_revisions"]
-
-TOOL: Final = Path(__file__).parents[2]
-"""Folder that holds the running ``labctl``."""
-LONGEST_WORDS: Final = 2000
-"""Characters of what a process said that are repeated in a message."""
+__all__ = ["StackChange", "change_of", "compare_revisions", "compare_trees"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,30 +68,43 @@ def compare_revisions(
     with ExitStack() as opened:
         before = opened.enter_context(revision_tree(root, base))
         after = opened.enter_context(revision_tree(root, head))
-        names = sorted(_stacks(before) | _stacks(after))
-        chosen = [name for name in names if stacks is None or name in stacks]
-        old = opened.enter_context(_Child(before, base))
-        new = opened.enter_context(_Child(after, head or WORKING_TREE))
+        return compare_trees(before, after, stacks, names=(base, head or WORKING_TREE))
+
+
+def compare_trees(
+    before: Path, after: Path, stacks: Sequence[str] | None = None, *, names: tuple[str, str] = ("before", "after")
+) -> dict[str, StackChange]:
+    """Return what the files in folder `after` change of every stack, against those in folder `before`.
+
+    Parameters
+    ----------
+    before, after
+        Folders with the program's files.
+    stacks
+        Only these.
+    names
+        What the two are called in a message.
+
+    Raises
+    ------
+    RehearsalError
+        A program ended its process.
+    """
+    with ExitStack() as opened:
+        found = sorted(_stacks(before) | _stacks(after))
+        chosen = [name for name in found if stacks is None or name in stacks]
+        old = opened.enter_context(RevisionProgram(before, names[0]))
+        new = opened.enter_context(RevisionProgram(after, names[1]))
         pool = opened.enter_context(ThreadPoolExecutor(max_workers=1, thread_name_prefix="base-revision"))
         bases = {name: pool.submit(old.render, name) for name in chosen}
-        return {name: _change(name, bases[name].result(), new, after) for name in chosen}
+        return {name: change_of(name, bases[name].result(), new, after) for name in chosen}
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Rendered:
-    """One stack of one revision."""
-
-    exists: bool = True
-    error: str | None = None
-    deployment: Plain = None
-    resources: tuple[Mapping[str, Plain], ...] = ()
-    preview: Mapping[str, Plain] = field(default_factory=dict[str, "Plain"])
-
-
-def _change(stack: str, base: _Rendered, new: _Child, tree: Path) -> StackChange:
+def change_of(stack: str, base: Rendered, new: RevisionProgram, tree: Path) -> StackChange:
+    """Return what the program `new`, whose files are in `tree`, makes of a stack that was `base` before."""
     if not stack_file_path(stack, tree).is_file():
         return StackChange(stack=stack, is_gone=True, base_error=base.error, base_resources=base.resources)
-    head = new.render(stack, base.deployment)
+    head = new.render(stack, plan_from=base)
     return StackChange(
         stack=stack,
         is_new=not base.exists,
@@ -114,75 +114,6 @@ def _change(stack: str, base: _Rendered, new: _Child, tree: Path) -> StackChange
         base_resources=base.resources,
         resources=head.resources,
     )
-
-
-class _Child:
-    """The process that runs one revision's program."""
-
-    def __init__(self, root: Path, revision: str) -> None:
-        self._root = root
-        self._revision = revision
-        environment = {
-            key: value for key, value in os.environ.items() if not key.startswith(("PULUMI_", "KUBECONFIG", "AWS_"))
-        }
-        environment |= {"PYTHONPATH": str(TOOL), "PYTHONDONTWRITEBYTECODE": "1"}
-        self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "labctl.revisions.child"],
-            cwd=root,
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        self._tell({"root": str(root), "project": PROJECT})
-
-    def render(self, stack: str, before: Plain = None) -> _Rendered:
-        """Return `stack` at this revision, and the plan from the deployment `before` to it."""
-        path = stack_file_path(stack, self._root)
-        if not path.is_file():
-            return _Rendered(exists=False)
-        try:
-            file = load_stack_file(path)
-        except StackFileError as error:
-            return _Rendered(error=str(error))
-        config, _ = file.program_config(None)
-        sealed: list[Plain] = [key for key, value in file.config.items() if isinstance(value, SealedValue)]
-        asked: dict[str, Plain] = {"stack": stack, "config": dict(config), "sealed": sealed, "before": before}
-        self._tell(asked)
-        line = self._process.stdout.readline() if self._process.stdout else ""
-        if not line:
-            raise RehearsalError(self._revision, self._last_words())
-        answer = cast("dict[str, Plain]", json.loads(line))
-        if answer["error"] is not None:
-            return _Rendered(error=str(answer["error"]))
-        return _Rendered(
-            deployment=answer["deployment"],
-            resources=tuple(cast("list[dict[str, Plain]]", answer["resources"])),
-            preview=cast("dict[str, Plain]", answer["preview"]),
-        )
-
-    def _tell(self, message: Mapping[str, Plain]) -> None:
-        try:
-            if self._process.stdin:
-                self._process.stdin.write(json.dumps(message) + "\n")
-                self._process.stdin.flush()
-        except BrokenPipeError:
-            raise RehearsalError(self._revision, self._last_words()) from None
-
-    def _last_words(self) -> str:
-        said = self._process.communicate()[1] or ""
-        return said.strip()[-LONGEST_WORDS:]
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        del kind, error, traceback
-        self._process.kill()
-        self._process.communicate()
 
 
 def _stacks(root: Path) -> set[str]:

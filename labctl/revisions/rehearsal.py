@@ -69,11 +69,18 @@ class _RehearsedFactory:
         return self.factory.check_config(inputs)
 
     def diff_config(self, old: Inputs, new: Inputs) -> Diff:
-        return self.factory.diff_config(old, new)
+        return self.factory.diff_config(_known(old), _known(new))
 
     def configure(self, inputs: Inputs) -> Provider:
-        plain = {key: "" if contains_unknown(value) else value for key, value in inputs.items()}
-        return _Rehearsed(self.factory.configure(plain))
+        return _Rehearsed(self.factory.configure(_known(inputs)))
+
+
+def _known(inputs: Inputs) -> Inputs:
+    """Return the options of a provider without those that only a real run knows: they are the same in both revisions.
+
+    A provider takes an unknown one for a changed one, and a changed kubeconfig for another cluster.
+    """
+    return {key: value for key, value in inputs.items() if not contains_unknown(value)}
 
 
 def rehearsed_providers(project: Path) -> ProviderRegistry:

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Final
 from .errors import NoRepositoryError, UnknownRevisionError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Sequence
 
-__all__ = ["WORKING_TREE", "commit_of", "revision_tree"]
+__all__ = ["WORKING_TREE", "changed_files", "commit_of", "revision_tree", "short_commit"]
 
 WORKING_TREE: Final = "the working tree"
 """What stands for the files as they are now, in messages."""
@@ -65,15 +65,47 @@ def commit_of(root: Path, revision: str) -> str:
     return found.decode().strip()
 
 
+def short_commit(root: Path, revision: str) -> str:
+    """Return the id of the commit that `revision` names, as short as git finds it unmistakable.
+
+    Raises
+    ------
+    NoRepositoryError, UnknownRevisionError
+        Git has no such thing.
+    """
+    return _git(root, "rev-parse", "--short", commit_of(root, revision)).decode().strip()
+
+
+def changed_files(root: Path, base: str, head: str | None, paths: Sequence[str]) -> tuple[str, ...]:
+    """Return the files at or below `paths` that differ between two revisions, sorted.
+
+    Parameters
+    ----------
+    root
+        The project's folder, which the paths start from.
+    base, head
+        Commits, branches or tags; None: the files as they are, as far as git knows them.
+    paths
+        Files and folders.
+
+    Raises
+    ------
+    NoRepositoryError, UnknownRevisionError
+        Git has no such thing.
+    """
+    revisions = [commit_of(root, revision) for revision in (base, head) if revision is not None]
+    found = _git(root, "diff", "--name-only", "-z", "--relative", *revisions, "--", *paths)
+    return tuple(sorted(filter(None, found.decode(errors="replace").split("\0"))))
+
+
 def _extract(root: Path, commit: str, folder: Path) -> None:
     """Unpack the program's files of `commit`; file times are the commit's own."""
-    prefix = _git(root, "rev-parse", "--show-prefix").decode().strip()
-    known = _git(root, "ls-tree", "--name-only", commit, prefix or "./").decode().splitlines()
+    known = _git(root, "ls-tree", "--name-only", commit, "./").decode().splitlines()
     names = [Path(name).name for name in known]
     wanted = [name for name in names if any(Path(name).match(pattern) for pattern in PROGRAM)]
     if not wanted:
         return
-    packed = _git(root, "archive", "--format=tar", f"{commit}:{prefix}", *wanted)
+    packed = _git(root, "archive", "--format=tar", commit, "--", *wanted)
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
         archive.extractall(folder, filter="data")
 
