@@ -5,11 +5,25 @@ Each verb imports what it needs when it runs: ``labctl --help`` and ``labctl pre
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Final
 
 import typer
 
-from .commands import capacity, embedded, environments, everyday, hub, machines, restore, state, supplies
+from .commands import (
+    capacity,
+    doctor,
+    embedded,
+    environments,
+    everyday,
+    hub,
+    machines,
+    restore,
+    review,
+    runs,
+    state,
+    supplies,
+)
 from .exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -25,7 +39,20 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-GROUPS: Final = (everyday, environments, state, embedded, machines, capacity, hub, restore, supplies)
+GROUPS: Final = (
+    everyday,
+    runs,
+    environments,
+    review,
+    state,
+    embedded,
+    machines,
+    doctor,
+    capacity,
+    hub,
+    restore,
+    supplies,
+)
 """In the order in which ``labctl --help`` has them."""
 for group in GROUPS:
     app.add_typer(group.verbs)
@@ -33,10 +60,20 @@ for group in GROUPS:
 
 def run(arguments: Sequence[str]) -> int:
     """Run labctl with `arguments` and return its exit code; no traceback reaches a person."""
-    from rich.console import Console
+    from . import run_log
 
-    from .failures import exit_code_of
+    try:
+        code = _run(arguments)
+    except BaseException:
+        run_log.finish(ExitCode.FAILED)
+        raise
+    _, problem = run_log.finish(code)
+    if problem is not None:
+        sys.stderr.write(f"note: this run has no whole log: {problem.strerror}: {problem.filename or 'the log'}\n")
+    return code
 
+
+def _run(arguments: Sequence[str]) -> int:
     try:
         status = app(list(arguments), standalone_mode=False)
     except typer.Abort:
@@ -44,5 +81,12 @@ def run(arguments: Sequence[str]) -> int:
     except typer.Exit as stop:
         return stop.exit_code
     except Exception as error:  # noqa: BLE001 - the one place that turns any failure into words and a code
-        return exit_code_of(error, Console(stderr=True, highlight=False, soft_wrap=True))
+        from rich.console import Console
+
+        from .failures import ending_of, tell
+
+        ending = ending_of(error)
+        as_json = "--json" in arguments and "kubectl" not in arguments[:1]
+        tell(ending, Console(stderr=True, highlight=False, soft_wrap=True), as_json=as_json)
+        return ending.code
     return status if isinstance(status, int) else ExitCode.OK

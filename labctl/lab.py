@@ -6,18 +6,21 @@ import os
 import sys
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from labctl.engine.registry import ProviderRegistry
-from labctl.engine.state import FileBackend, SecretsManager, Stack, UpdateKind, known_passphrases, open_stack
+from labctl.engine.state import SecretsManager, Stack, UpdateKind, known_passphrases, open_backend, open_stack
 from labctl.graph.program import Program, script
 from stacks.environments import Environment, environment_of
-from stacks.loading import StackFile, load_cluster, load_stack_file, stack_file_path
+from stacks.loading import StackFile, load_cluster, load_stack_file, require_fits_owner, stack_file_path
 from stacks.project import PROJECT
+from stacks.reading import read_yaml
 from stacks.secrets import used_secrets
 
-from .errors import NoProjectError, UnknownStackError
+from . import run_log
+from .errors import NoProjectError, ProjectFileError, UnknownStackError
 from .secrets import opened_secrets
 
 if TYPE_CHECKING:
@@ -26,9 +29,9 @@ if TYPE_CHECKING:
     from stacks.config import ClusterConfig
 
     from .engine.providers.base import ProviderFactory
-    from .engine.state import Passphrase, StackFiles
+    from .engine.state import Backend, Passphrase, StackFiles
 
-__all__ = ["Lab", "find_root", "open_lab"]
+__all__ = ["Lab", "backend_url", "find_root", "open_lab"]
 
 BACKEND_VARIABLE: Final = "PULUMI_BACKEND_URL"
 """Where the official CLI looks for its state, too."""
@@ -60,27 +63,45 @@ class Lab:
         """Whether its nodes are simulated, on the embedded control plane."""
         return self.cluster.nodes.simulated
 
-    def backend(self) -> FileBackend:
-        """Return where the project's states are, by ``PULUMI_BACKEND_URL``."""
-        return FileBackend(os.environ.get(BACKEND_VARIABLE) or DEFAULT_BACKEND, self.root)
+    @cached_property
+    def _backend(self) -> Backend:
+        return open_backend(backend_url(self.root), self.root)
+
+    def backend(self) -> Backend:
+        """Return where the project's states are, see `backend_url`; one client of a bucket serves all of a run."""
+        return self._backend
 
     def files(self) -> StackFiles:
         """Return where this stack's state is."""
         return self.backend().files(PROJECT, self.stack)
 
+    @property
+    def default_passphrase(self) -> Path:
+        """The file with the passphrase that a simulated lab makes up for itself."""
+        return self.root / ".lab" / "passphrase"
+
     def passphrases(self) -> tuple[Passphrase, ...]:
         """Return the passphrases to try; a simulated lab has one of its own, made up once."""
-        return known_passphrases(self.root / ".lab" / "passphrase" if self.simulated else None)
+        known = known_passphrases(self.default_passphrase if self.simulated else None)
+        run_log.current().hide(passphrase.text for passphrase in known)
+        return known
 
-    def open(self, kind: UpdateKind, tell: Callable[[str], None] = _say_nothing) -> Stack:
-        """Return its state, locked unless `kind` is a preview.
+    def open(self, kind: UpdateKind, tell: Callable[[str], None] = _say_nothing, *, message: str = "") -> Stack:
+        """Return its state, locked unless `kind` is a preview; `message` is what the history says of the run.
 
         A lock whose process has died on this very machine holds nothing any more: it is released, and `tell` told so.
         Anybody else's is released only by name (``labctl unlock``).
         """
         if kind is not UpdateKind.PREVIEW:
             self._release_dead(tell)
-        return open_stack(self.files(), kind, passphrases=self.passphrases(), salt=self.file.encryption_salt)
+        opened = open_stack(self.files(), kind, passphrases=self.passphrases(), salt=self.file.encryption_salt)
+        states = opened.snapshot.resources
+        run_log.current().hide_later(lambda: ({"in": state.inputs, "out": state.outputs} for state in states))
+        if kind is not UpdateKind.PREVIEW:
+            from .run_log.about import about_later  # noqa: PLC0415 - a preview has no entry in the history
+
+            opened.about = about_later(self.root, self.file, self.cluster, message)
+        return opened
 
     @contextmanager
     def locked(self, tell: Callable[[str], None] = _say_nothing) -> Generator[None]:
@@ -90,8 +111,10 @@ class Lab:
         lock.acquire()
         try:
             yield
-        finally:
-            lock.release()
+        except BaseException:
+            lock.release_if_possible()
+            raise
+        lock.release()
 
     def _release_dead(self, tell: Callable[[str], None]) -> None:
         lock = self.files().lock()
@@ -105,6 +128,7 @@ class Lab:
         passphrases = self.passphrases()
         manager = SecretsManager(self.file.encryption_salt, passphrases) if passphrases else None
         config, secret_keys = self.file.program_config(manager.decrypt if manager else None)
+        run_log.current().hide(config[key] for key in secret_keys)
         return Program(
             project=PROJECT,
             stack=self.stack,
@@ -138,6 +162,34 @@ class Lab:
         return ProviderRegistry(factories)
 
 
+def backend_url(root: Path) -> str:
+    """Return where the project's states are, in the order of the official CLI.
+
+    ``PULUMI_BACKEND_URL``, else ``backend: {url: ...}`` in Pulumi.yaml, else a folder of the project's own.
+
+    Raises
+    ------
+    ProjectFileError
+        Pulumi.yaml cannot be read, or its backend has no URL.
+    """
+    if given := os.environ.get(BACKEND_VARIABLE):
+        return given
+    path = root / "Pulumi.yaml"
+    text = path.read_text(encoding="utf-8") if path.is_file() else ""
+    if "backend" not in text:
+        return DEFAULT_BACKEND
+    document = read_yaml(text)
+    if document.problems or not isinstance(document.value, dict):
+        raise ProjectFileError(path, "; ".join(map(str, document.problems)) or "it is no YAML mapping")
+    backend = document.value.get("backend")
+    if backend is None:
+        return DEFAULT_BACKEND
+    url = backend.get("url") if isinstance(backend, dict) else None
+    if not isinstance(url, str) or not url:
+        raise ProjectFileError(path, "backend: give it a url, as in {url: 's3://lab-state?region=eu-north-1'}")
+    return url
+
+
 def find_root(start: Path | None = None) -> Path:
     """Return the project's folder: the nearest one at or above `start` that has a Pulumi.yaml."""
     here = (start or Path.cwd()).resolve()
@@ -166,4 +218,5 @@ def open_lab(stack: str, root: Path | None = None) -> Lab:
         sys.path.insert(0, str(folder))
     file = load_stack_file(path)
     cluster = load_cluster(file)
+    require_fits_owner(file, stack, cluster)
     return Lab(root=folder, stack=stack, file=file, cluster=cluster, environment=environment_of(stack))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from labctl import run_log
 from labctl.engine.state import SecretsManager
 from stacks.errors import MissingSecretsError
 from stacks.loading import PlainValue, SealedValue
@@ -42,4 +43,5 @@ def opened_secrets(
             opened[key] = manager.decrypt(value.ciphertext)
         elif isinstance(value, PlainValue):
             opened[key] = str(value.value)
+    run_log.current().hide(opened.values())
     return opened

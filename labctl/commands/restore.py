@@ -6,9 +6,10 @@ from typing import Annotated
 
 import typer
 
+from labctl import run_log
 from labctl.restore.copies import Source
 
-from .options import StackOption, YesOption
+from .options import OwnJsonOption, StackOption, YesOption
 
 __all__ = ["verbs"]
 
@@ -67,8 +68,10 @@ def restore_folder(
         bool, typer.Option("--cluster-is-down", help="No pod uses it, and no cluster need be asked about that.")
     ] = False,
     dry_run: DryRunOption = False,
+    as_json: OwnJsonOption = False,
 ) -> None:
     """Bring one folder back: into a new folder in it, or instead of what is there, or made anew where it is gone."""
+    run_log.start("restore-folder", stack)
     from labctl.verbs.restore import Choice, Manner
     from labctl.verbs.restore import restore as verb
 
@@ -79,7 +82,7 @@ def restore_folder(
         cluster_is_down=cluster_is_down,
         dry_run=dry_run,
     )
-    verb(stack, what, Choice(at=at, snapshot=snapshot, source=source, of=of), manner)
+    verb(stack, what, Choice(at=at, snapshot=snapshot, source=source, of=of), manner, as_json=as_json)
 
 
 @restores.command("everything")
@@ -90,8 +93,10 @@ def restore_everything(
     of: OfOption = None,
     yes: YesOption = False,
     dry_run: DryRunOption = False,
+    as_json: OwnJsonOption = False,
 ) -> None:
     """Bring back from the repository what is not there or has no files: a storage host with new, empty pools."""
+    run_log.start("restore-everything", stack)
     from labctl.verbs.restore import Choice, restore_all
 
-    restore_all(stack, Choice(at=at, snapshot=snapshot, of=of), yes=yes, dry_run=dry_run)
+    restore_all(stack, Choice(at=at, snapshot=snapshot, of=of), yes=yes, dry_run=dry_run, as_json=as_json)

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
     from labctl.engine.plan import Step
     from labctl.engine.report import Failure
+    from labctl.run_log import NoLog
 
-__all__ = ["LiveTree", "PlainLines"]
+__all__ = ["LiveTree", "LoggedView", "PlainLines"]
 
 MOST_RUNNING: Final = 6
 """Resources under way shown per component; a terminal has few lines."""
@@ -58,6 +59,36 @@ class PlainLines:
 
     def _print(self, line: str) -> None:
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)
+
+
+class LoggedView:
+    """A view that writes everything it is told into the run's log, too."""
+
+    def __init__(self, view: LiveTree | PlainLines, log: NoLog) -> None:
+        self._view = view
+        self._log = log
+
+    def __enter__(self) -> Self:
+        self._view.__enter__()
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._view.__exit__(*raised)
+
+    def started(self, step: Step) -> None:
+        """Pass it on."""
+        self._log.started(step)
+        self._view.started(step)
+
+    def progressed(self, urn: str, message: str) -> None:
+        """Pass it on."""
+        self._log.progressed(urn, message)
+        self._view.progressed(urn, message)
+
+    def finished(self, step: Step, seconds: float, failure: Failure | None) -> None:
+        """Pass it on."""
+        self._log.finished(step, seconds, failure)
+        self._view.finished(step, seconds, failure)
 
 
 @dataclass

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from rich.table import Table
 from rich.text import Text
 
+from labctl import run_log
 from labctl.restore.copies import Source
 
 if TYPE_CHECKING:
@@ -75,6 +76,11 @@ def copies_document(stack: str, dataset: str, found: Found) -> str:
     )
 
 
+def copy_document(copy: Copy) -> dict[str, str | int | None]:
+    """Return one copy as JSON has it."""
+    return _entry(copy)
+
+
 def _entry(copy: Copy) -> dict[str, str | int | None]:
     return {
         "time": copy.time.astimezone(UTC).isoformat(),
@@ -100,6 +106,8 @@ class Told:
         self._console = console
         self._progress = progress
         self._total = 0
+        self.said: list[str] = []
+        """Every line, for whoever wants them as JSON."""
         self.pools_wait = False
         """Whether backups go on waiting, because not all that was backed up came back."""
 
@@ -140,6 +148,8 @@ class Told:
                 pass
 
     def _say(self, line: str) -> None:
+        self.said.append(line)
+        run_log.current().line(line)
         self._console.print(line, markup=False)
 
 

@@ -10,13 +10,14 @@ from labctl.charts.rendering import ChartCheck, Outcome, check_release
 from labctl.graph.record import record
 from labctl.lab import open_lab
 
-from .session import error_console, output_console, teller
+from .session import error_console, output_console, print_json, teller
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from labctl.charts.rendering import ChartTool
     from labctl.graph.record import Graph
+    from labctl.graph.values import Plain
 
 __all__ = ["charts", "check_charts"]
 
@@ -36,7 +37,7 @@ def check_charts(graph: Graph, tool: ChartTool, digests: Mapping[str, str]) -> t
     return tuple(check_release(release, tool, digests.get(release.chart)) for release in recorded_releases(graph))
 
 
-def charts(stack: str) -> None:
+def charts(stack: str, *, as_json: bool = False) -> None:
     """Print what every release's own chart says to its values, where the network reaches it.
 
     Raises
@@ -57,8 +58,12 @@ def charts(stack: str) -> None:
         kubernetes=pins.kubernetes,
     )
     digests = {name: pin.digest for name, pin in pins.charts.items() if pin.digest is not None}
-    checks = check_charts(record(lab.program()), tool, digests)
-    console = output_console()
+    graph = record(lab.program())
+    with error_console().status("rendering each release by its chart"):
+        checks = check_charts(graph, tool, digests)
+    console = error_console() if as_json else output_console()
+    if as_json:
+        print_json({"stack": stack, "releases": [_document(check) for check in checks]})
     for check in checks:
         console.print(_line(check), markup=False)
     unreachable = sum(check.outcome is Outcome.UNREACHABLE for check in checks)
@@ -67,6 +72,18 @@ def charts(stack: str) -> None:
     failed = [check for check in checks if not check.passed]
     if failed:
         raise ReleasesRefusedError(refused=len(failed), checked=len(checks))
+
+
+def _document(check: ChartCheck) -> dict[str, Plain]:
+    return {
+        "release": check.release,
+        "chart": check.chart,
+        "version": check.version,
+        "outcome": str(check.outcome),
+        "detail": check.detail,
+        "objects": check.objects,
+        "storedBytes": check.stored_bytes,
+    }
 
 
 def _line(check: ChartCheck) -> str:

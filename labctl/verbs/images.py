@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import yaml
 
@@ -13,10 +13,12 @@ from labctl.images.built import pins_of
 from labctl.images.catalogue import load_catalogue
 from labctl.lab import find_root
 
-from .session import error_console, output_console
+from .session import error_console, output_console, print_json
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from labctl.graph.values import Plain
 
 __all__ = ["described", "images"]
 
@@ -63,10 +65,13 @@ def described(stack: str, registry: str, root: Path) -> Bake:
     )
 
 
-def images(stack: str, *, registry: str, output: Path | None, built: Path | None) -> None:
+def images(stack: str, *, registry: str, output: Path | None, built: Path | None, as_json: bool = False) -> None:
     """Write what ``docker buildx bake`` builds, or print the pins of what it built."""
     bake = described(stack, registry, find_root())
     if built is not None:
+        if as_json:
+            print_json({"images": cast("Plain", pins_of(bake, built))})
+            return
         entries = yaml.safe_dump({"images": pins_of(bake, built)}, sort_keys=False, width=PINS_WIDTH)
         output_console().print(entries.rstrip(), markup=False)
         return

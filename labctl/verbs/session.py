@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import sys
 import threading
+import time
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from rich.console import Console
 
-from labctl.display.progress import LiveTree, PlainLines
+from labctl import run_log
+from labctl.display.progress import LiveTree, LoggedView, PlainLines
+from labctl.display.result import result_json
 from labctl.engine.destruction import Gate
 from labctl.engine.errors import ProtectedError
-from labctl.errors import RefusedError, VerbError
+from labctl.errors import LabError, RefusedError, ShownFailuresError, VerbError
 from labctl.exit_codes import ExitCode
 
 if TYPE_CHECKING:
@@ -22,14 +27,18 @@ if TYPE_CHECKING:
 
     from labctl.control_plane import Progress
     from labctl.engine.report import Report
+    from labctl.graph.values import Plain
     from labctl.lab import Lab
 
 __all__ = [
+    "Asked",
     "StoppedError",
+    "UnansweredQuestionError",
     "confirm",
     "error_console",
     "gate_for",
     "output_console",
+    "print_json",
     "progress_view",
     "raise_failures",
     "refuse_destruction",
@@ -41,6 +50,15 @@ PIPE_WIDTH: Final = 200
 """Columns of a tree or a table that goes to a file: wide enough that no name of the program is cut."""
 EVERYTHING: Final = "*"
 """Pattern of a gate that is open."""
+
+
+class UnansweredQuestionError(LabError):
+    """A script that has not said yes."""
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(self) -> None:
+        super().__init__("--json asks no questions: say --yes, too")
 
 
 class StoppedError(VerbError):
@@ -65,13 +83,21 @@ def teller(console: Console) -> Progress:
 
     def tell(message: str) -> None:
         console.print(message, style="dim", markup=False)
+        run_log.current().line(message)
 
     return tell
 
 
-def progress_view(console: Console, heading: str) -> LiveTree | PlainLines:
-    """Return a live tree on a terminal, plain lines elsewhere."""
-    return LiveTree(console, heading) if console.is_terminal else PlainLines(console)
+def progress_view(console: Console, heading: str) -> LoggedView:
+    """Return a live tree on a terminal, plain lines elsewhere; both in the run's log, too."""
+    view = LiveTree(console, heading) if console.is_terminal else PlainLines(console)
+    return LoggedView(view, run_log.current())
+
+
+def print_json(shape: Plain) -> None:
+    """Print a result as JSON, and nothing else, on stdout."""
+    sys.stdout.write(json.dumps(shape, indent=2, ensure_ascii=False) + "\n")
+    sys.stdout.flush()
 
 
 def gate_for(lab: Lab, allowed: tuple[str, ...]) -> Gate:
@@ -102,8 +128,42 @@ def confirm(question: str, *, yes: bool) -> None:
         raise StoppedError(msg)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """How a person wants a changing verb to speak: to them, or as JSON to a script."""
+
+    message: str = ""
+    """What the history says of the run."""
+    as_json: bool = False
+    yes: bool = False
+
+    def console(self) -> Console:
+        """Return where what a person reads goes: stdout, or stderr when stdout is for the JSON."""
+        return error_console() if self.as_json else output_console()
+
+    def confirm(self, question: str) -> None:
+        """Return when the person agrees; a script has agreed before, by ``--yes``.
+
+        Raises
+        ------
+        UnansweredQuestionError
+            ``--json`` without it.
+        """
+        if self.as_json and not self.yes:
+            raise UnansweredQuestionError
+        confirm(question, yes=self.yes)
+
+    def result(self, report: Report, began: float) -> dict[str, Plain]:
+        """Return what was done, in the shape of a plan; printed at once where something failed."""
+        shape = result_json(report, seconds=time.monotonic() - began)
+        if self.as_json and report.failures:
+            print_json(shape)
+        return shape
+
+
 def raise_failures(report: Report, console: Console, *, cancelled: threading.Event | None = None) -> None:
     """Print the failures in `report` and raise, if there are any."""
+    run_log.current().failures(report)
     for failure in report.failures:
         where = f"{failure.urn}\n  " if failure.urn else ""
         console.print("error: ", style="bold red", end="")
@@ -112,8 +172,7 @@ def raise_failures(report: Report, console: Console, *, cancelled: threading.Eve
         msg = ""
         raise StoppedError(msg)
     if report.failures:
-        msg = ""
-        raise VerbError(msg)
+        raise ShownFailuresError([(failure.urn, failure.message) for failure in report.failures])
 
 
 @contextmanager
