@@ -3,6 +3,8 @@ STACK ?= dev
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 UV_VERSION := 0.13.9
 LABCTL := .venv/bin/labctl
+GOLDENS := tests/unit/goldens tests/unit/network_policies tests/unit/sharing tests/unit/review \
+	tests/unit/promotion/test_promotion_messages.py tests/unit/runs/test_picture.py
 # $(call phase,NAME,COMMAND): run COMMAND and say what it took.
 phase = @began=$$(date +%s); echo "== $(1)"; $(2) && echo "== $(1): $$(( $$(date +%s) - began )) s"
 
@@ -30,8 +32,8 @@ test: .venv/ready ## lint, types, unit tests, goldens, embedded control plane; L
 	$(call phase,tests,.venv/bin/pytest -n 2 --dist loadfile --durations 10 $(PYTEST_ARGS))
 lint: .venv/ready ## format and check
 	@.venv/bin/ruff format . && .venv/bin/ruff check --fix . && .venv/bin/pyright
-golden: .venv/ready ## rewrite the pinned resource graphs after an intended change
-	@.venv/bin/pytest -q tests/unit/goldens --update-golden
+golden: .venv/ready ## rewrite what is pinned (graphs, comments, messages, a picture) after an intended change
+	@.venv/bin/pytest -q $(GOLDENS) --update-golden
 bench: .venv/ready ## run the benchmarks by hand and print their table
 	@.venv/bin/python -m benchmarks
 charts: .venv/ready ## check every release's values against the charts themselves, where the network reaches them

@@ -27,17 +27,17 @@ class ExitCode(IntEnum):
     CLUSTER = 7
     """The embedded control plane could not be had or started."""
     CHANGES = 8
-    """``--expect-no-changes``, and there are some."""
+    """``--expect-no-changes`` or ``diff --exit-code``, and there are some."""
     DRIFT = 9
     """A host is not what the stack file says: `drift` found differences, `hosts keys` another key."""
     UNANSWERED = 10
-    """A host could not be asked, so nobody knows; this counts more than what others differ in."""
+    """A host could not be asked, so nobody knows; in `drift` this counts more than what others differ in."""
     INCOMPLETE = 11
     """A bundle lacks something; what came is kept, and a second run goes on from there."""
     ABSENT = 12
     """There is no copy of what is to be restored; nothing was touched."""
     UNHEALTHY = 13
-    """The hub does not answer, or a server of it does not start; what came of each look was shown."""
+    """`doctor`, `hub check` or `backend check` found a problem; what came of each look was shown."""
     POLICY = 14
     """A mandatory rule of the policies is broken; nothing was touched."""
     INTERRUPTED = 130

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from labctl.past import PastRun, StateChange
+    from labctl.history import PastRun, StateChange
 
 __all__ = ["age", "print_entry", "print_history", "print_state_changes"]
 

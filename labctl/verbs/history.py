@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from labctl.display.history import print_entry, print_history, print_state_changes
 from labctl.errors import LabError
 from labctl.exit_codes import ExitCode
+from labctl.history import past_of, state_changes
 from labctl.lab import open_lab
-from labctl.past import past_of, state_changes
 
 from .session import output_console, print_json
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from labctl.graph.values import Plain
-    from labctl.past import PastRun
+    from labctl.history import PastRun
 
 __all__ = ["NoSuchRunError", "history"]
 

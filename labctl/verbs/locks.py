@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.table import Table
-
 from labctl.lab import open_lab
 
 from .session import output_console, print_json
@@ -27,12 +25,8 @@ def locks(stack: str, *, as_json: bool) -> None:
     if not holders:
         console.print(f"nobody holds a lock on {stack}", markup=False)
         return
-    table = Table("lock", "owner", "host", "pid", "since", "age", "process")
     for holder in holders:
-        since = f"{holder.since:%Y-%m-%d %H:%M:%S} UTC" if holder.since else "?"
-        age = holder.age if holder.since else "?"
-        table.add_row(holder.id, holder.username, holder.hostname, str(holder.pid), since, age, holder.fate.value)
-    console.print(table)
+        console.print(holder.describe(), markup=False)
     console.print(f"release one that nobody holds any more: labctl unlock ID --stack {stack}", markup=False)
 
 

@@ -16,8 +16,8 @@ from labctl.display.history import age, print_entry, print_history, print_state_
 from labctl.engine.state import FileBackend, Passphrase, ResourceState, StackFiles, UpdateKind, open_stack
 from labctl.engine.state.about import UpdateAbout
 from labctl.graph.values import Secret
+from labctl.history import past_of, state_changes
 from labctl.lab import open_lab
-from labctl.past import past_of, state_changes
 from labctl.run_log.about import about_later, history_config
 from labctl.run_log.origin import origin_of
 from stacks.loading import load_stack_file
