@@ -132,7 +132,7 @@ def _as_declared(node: NodeFacts, host: HostConfig, declared: Declared) -> Itera
             f"{key} is {node.labels[key]!r}, planned {planned[key]!r}" if key in node.labels else f"{key} is missing"
             for key in wrong
         )
-        # Not `up --refresh`: a NodePatch that others took something from looks unchanged to a refresh.
+        # Not `up --refresh`: labels of slices belong to the command that cuts them, and the simulated kubelet's to it.
         told = " ".join(f"{key}={planned[key]}" for key in wrong)
         remedy = declared.kubectl(f"label node {node.name} --overwrite {told}")
         yield problem(node.name, f"its labels are not as planned: {words}", remedy)

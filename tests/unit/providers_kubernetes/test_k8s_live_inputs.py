@@ -20,6 +20,7 @@ from labctl.graph.values import Inputs, Secret, Value
             {},
             {"a": [], "b": {}, "c": False, "d": ""},
         ),
+        ("an empty label that is gone", {"labels": {"a": "", "b": ""}}, {"labels": {"b": ""}}, {"labels": {"b": ""}}),
         ("quantities by value", {"limits": {"cpu": "1000m"}}, {"limits": {"cpu": "1"}}, {"limits": {"cpu": "1000m"}}),
         ("quantities that differ", {"limits": {"cpu": "1000m"}}, {"limits": {"cpu": "2"}}, {"limits": {"cpu": "2"}}),
         ("no quantity elsewhere", {"x": {"cpu": "1000m"}}, {"x": {"cpu": "1"}}, {"x": {"cpu": "1"}}),

@@ -47,6 +47,11 @@ QUANTITY_OBJECTS: Final = frozenset(
 """Objects whose values are quantities; the server writes ``1000m`` as ``1`` there, which is no drift."""
 QUANTITY_FIELDS: Final = frozenset({"averageValue", "divisor", "sizeLimit", "storage"})
 
+TEXT_MAPS: Final = frozenset(
+    {"annotations", "binaryData", "data", "labels", "matchLabels", "nodeSelector", "stringData"}
+)
+"""Objects of texts by free names: the server keeps an empty text there (``node-role.kubernetes.io/worker: ""``)."""
+
 IDENTIFYING: Final = ("name", "mountPath", "containerPort", "port", "ip", "key", "type", "devicePath")
 """Keys by which the API merges lists of objects (``patchMergeKey`` in ``k8s.io/api``), most specific first."""
 
@@ -89,6 +94,8 @@ def _live_object(live: Inputs, wanted: Inputs, key: str) -> Inputs:
     for name, item in wanted.items():
         if key in QUANTITY_OBJECTS and name in live and same_quantity(live[name], item):
             result[name] = item
+            continue
+        if key in TEXT_MAPS and name not in live:
             continue
         value = _live_value(live.get(name), item, name)
         if value is not None:
