@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from labctl import run_log
+
 from .options import StackOption
 
 __all__ = ["verbs"]
@@ -26,4 +28,5 @@ def doctor(
     """Look whether the lab is healthy and as declared; say what to do about what is not. Exit 13 if it is not."""
     from labctl.verbs.doctor import doctor as verb
 
+    run_log.start("doctor", stack)
     verb(stack, hosts=tuple(host or ()), only=tuple(only or ()), spawn=spawn, as_json=as_json)

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from labctl import run_log
+
 from . import completing
 from .options import JsonOption
 
@@ -93,6 +95,7 @@ def promote(
     from labctl.verbs.promote import Promoting
     from labctl.verbs.promote import promote as verb
 
+    run_log.start("promote", target)
     verb(
         source,
         target,

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from labctl import run_log
+
 from . import completing
 from .options import OwnJsonOption, StackOption
 
@@ -28,6 +30,7 @@ def drift(
     """Ask the hosts what differs from the plan; changes nothing on them."""
     from labctl.verbs.drift import drift as verb
 
+    run_log.start("drift", stack)
     verb(stack, hosts=tuple(host or ()), as_json=as_json)
 
 
@@ -45,4 +48,5 @@ def keys(
     """Collect the hosts' SSH keys, show their fingerprints, and compare them with the stack file."""
     from labctl.verbs.hosts import keys as verb
 
+    run_log.start("hosts-keys", stack)
     verb(stack, hosts=tuple(host or ()), write=write, as_json=as_json)

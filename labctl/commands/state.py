@@ -102,4 +102,5 @@ def unlock(
     """Release a lock that a dead process left, by its id."""
     from labctl.verbs.unlock import unlock as verb
 
+    run_log.start("unlock", stack)
     verb(stack, lock, as_json=as_json)

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from components.nodes.plan import ssh_targets
+from labctl import run_log
 from labctl.display.doctor import print_examination
 from labctl.doctor.asking import Patience
 from labctl.doctor.errors import LabUnhealthyError, NoHostsError, UnansweredChecksError, UnknownCheckError
@@ -53,6 +54,9 @@ def doctor(stack: str, *, hosts: tuple[str, ...], only: tuple[str, ...], spawn: 
 
         patience = Patience(cancelled=cancelled, on_progress=tell)
         found = examine(Question(lab=lab, hosts=hosts, spawn=spawn), checks, patience)
+    for result in found.results:
+        for finding in result.findings:
+            run_log.current().line(f"{result.check}: {finding.state}: {finding.subject}: {finding.what}")
     console = output_console()
     if as_json:
         console.print(json.dumps(found.document(), indent=2), markup=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from labctl import run_log
 from labctl.display.drift import print_drift
 from labctl.drift.asked import asked_hosts
 from labctl.drift.document import drift_document
@@ -38,6 +39,8 @@ def drift(stack: str, *, hosts: tuple[str, ...], as_json: bool) -> None:
     findings: tuple[HostFinding, ...] = ()
     if lab.cluster.nodes.adopt is None:
         findings = _findings(lab, hosts)
+    for found in findings:
+        run_log.current().line(f"{found.host}: {found.state}")
     console = output_console()
     if as_json:
         shape = drift_document(stack, findings).model_dump(mode="json", by_alias=True)

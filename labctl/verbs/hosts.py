@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
 
+from labctl import run_log
 from labctl.engine.state import known_passphrases
 from labctl.errors import UnknownStackError
 from labctl.host_keys.collecting import KeyState, collect_keys
@@ -67,9 +68,12 @@ def keys(stack: str, *, hosts: tuple[str, ...], write: bool, as_json: bool = Fal
         shown = _collected(config, file, stack, hosts)
     for item in shown:
         _print(console, item)
+    for item in shown:
+        run_log.current().line(f"{item.host}: {item.state.name.lower()} {item.fingerprint}".rstrip())
     missing = {item.host: item.key for item in shown if item.state is KeyState.MISSING and item.key}
     if missing and write:
         write_host_keys(path, missing)
+        run_log.current().line(f"written to {path.name}: hostKey of {', '.join(missing)}")
         console.print(f"\nwritten to {path.name}: hostKey of {', '.join(missing)}", markup=False)
     elif missing:
         console.print(f"\nnot pinned yet: {', '.join(missing)}; --write puts the keys into {path.name}", markup=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from labctl import run_log
 from labctl.lab import find_root
 from labctl.promotion.editing import with_moved_pins
 from labctl.promotion.effects import effects_of
@@ -85,6 +86,7 @@ def _finish(  # noqa: PLR0913, PLR0917 - the last step needs what all others mad
     effects: list[StackEffect],
     how: Promoting,
 ) -> None:
+    run_log.current().line(message)
     if not how.dry_run:
         write_at_once(file, text, expected=before)
     if how.message is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from labctl import run_log
 from labctl.engine.state import Fate
 from labctl.lab import open_lab
 
@@ -14,6 +15,7 @@ __all__ = ["unlock"]
 def unlock(stack: str, lock: str, *, as_json: bool = False) -> None:
     """Release the lock `lock` of the stack and say whose it was."""
     holder = open_lab(stack).files().lock().release_other(lock)
+    run_log.current().line(f"released: {holder.describe()}")
     if as_json:
         print_json({"stack": stack, "released": lock_shape(holder)})
     else:
