@@ -200,6 +200,24 @@ def test_a_failed_run_says_where_its_log_is_and_keeps_the_traceback(
     assert run.exit_code == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["unlock", "--stack", "prod", "nobody"], "nobody"),
+        (["doctor", "--stack", "prod", "--only", "api-server"], "api-server: "),
+        (["preview", "--stack", "prod"], "create"),
+    ],
+)
+def test_what_a_run_looked_at_is_in_its_log(
+    project: Path, arguments: list[str], said: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    code = cli.run(arguments)
+    capfd.readouterr()
+    run = logged_runs(project / ".lab" / "logs" / "prod")[0]
+    assert (run.verb, run.exit_code) == (arguments[0], code)
+    assert said in run.path.read_text()
+
+
 def test_what_goes_wrong_without_a_log_gets_one(
     project: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
