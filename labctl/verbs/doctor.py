@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import signal
-import threading
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from components.nodes.plan import ssh_targets
 from labctl import run_log
@@ -20,17 +17,18 @@ from labctl.hosts import UnknownHostError
 from labctl.hub_check.errors import NoHubError, NoTestUserError
 from labctl.lab import open_lab
 
-from .session import StoppedError, error_console, output_console
+from .session import StoppedError, error_console, output_console, stopped_in_order
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
-
-    from rich.console import Console
+    from collections.abc import Sequence
 
     from labctl.doctor.vocabulary import Source
     from labctl.lab import Lab
 
 __all__ = ["doctor"]
+
+_STOPPING: Final = "what came so far is shown"
+_STOPPING_SPAWN: Final = "what came so far is shown, once the test user's server is stopped"
 
 
 def doctor(stack: str, *, hosts: tuple[str, ...], only: tuple[str, ...], spawn: bool, as_json: bool) -> None:
@@ -47,7 +45,10 @@ def doctor(stack: str, *, hosts: tuple[str, ...], only: tuple[str, ...], spawn: 
     checks = tuple(_check(name) for name in only)
     _require_sense(lab, hosts, spawn=spawn)
     errors = error_console()
-    with _stopped_in_order(errors, spawn=spawn) as cancelled, errors.status(f"examining {stack}") as status:
+    with (
+        stopped_in_order(errors, _STOPPING_SPAWN if spawn else _STOPPING) as cancelled,
+        errors.status(f"examining {stack}") as status,
+    ):
 
         def tell(waiting: Sequence[Source]) -> None:
             status.update(f"examining {stack}: waiting for {', '.join(waiting)}")
@@ -90,21 +91,3 @@ def _require_sense(lab: Lab, hosts: Sequence[str], *, spawn: bool) -> None:
         raise NoHubError(lab.stack)
     if spawn and lab.cluster.hub is not None and lab.cluster.hub.health_check is None:
         raise NoTestUserError(lab.stack)
-
-
-@contextmanager
-def _stopped_in_order(console: Console, *, spawn: bool) -> Generator[threading.Event]:
-    """Yield an event that Ctrl-C and SIGTERM set, however often: what came so far is shown before the process ends."""
-    cancelled = threading.Event()
-
-    def stop(_number: int, _frame: object) -> None:
-        cancelled.set()
-        also = ", once the test user's server is stopped" if spawn else ""
-        console.print(f"stopping: what came so far is shown{also}", style="yellow")
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield cancelled
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
-import threading
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,14 +14,10 @@ from labctl.hub_check.hub import Hub
 from labctl.hub_check.of_lab import hub_address, hub_token
 from labctl.lab import open_lab
 
-from .session import StoppedError, error_console, output_console
+from .session import StoppedError, error_console, output_console, stopped_in_order
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
     from pathlib import Path
-
-    from rich.console import Console
-
 
 __all__ = ["Way", "check"]
 
@@ -65,7 +58,7 @@ def check(stack: str, way: Way, *, spawn: bool, start_seconds: float | None, as_
         profile=health_profile(config) if spawn else None,
         start_seconds=config.servers.start_timeout.seconds if start_seconds is None else start_seconds,
     )
-    with _stopped_in_order(error_console()) as cancelled:
+    with stopped_in_order(error_console(), "the test user's server goes first, within a minute") as cancelled:
         report = check_hub(hub, order, cancelled)
     console = output_console()
     if as_json:
@@ -77,20 +70,3 @@ def check(stack: str, way: Way, *, spawn: bool, start_seconds: float | None, as_
         raise StoppedError(message)
     if not report.healthy:
         raise UnhealthyError(message)
-
-
-@contextmanager
-def _stopped_in_order(console: Console) -> Generator[threading.Event]:
-    """Yield an event that Ctrl-C and SIGTERM set, however often: the server is stopped before the process ends."""
-    cancelled = threading.Event()
-
-    def stop(_number: int, _frame: object) -> None:
-        cancelled.set()
-        console.print("stopping: the test user's server goes first, within a minute", style="yellow")
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield cancelled
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -23,7 +23,7 @@ from labctl.errors import LabError, RefusedError, ShownFailuresError, VerbError
 from labctl.exit_codes import ExitCode
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
     from labctl.control_plane import Progress
     from labctl.engine.report import Report
@@ -43,6 +43,7 @@ __all__ = [
     "raise_failures",
     "refuse_destruction",
     "stoppable",
+    "stopped_in_order",
     "teller",
 ]
 
@@ -183,15 +184,37 @@ def stoppable(console: Console) -> Generator[threading.Event]:
     """
     cancelled = threading.Event()
 
-    def stop(number: int, _frame: object) -> None:
+    def stop(number: int) -> None:
         if cancelled.is_set():
             os._exit(128 + number)
         cancelled.set()
         console.print("stopping: what is under way is finished first; once more to end at once", style="yellow")
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
+    with _handling(stop):
         yield cancelled
+
+
+@contextmanager
+def stopped_in_order(console: Console, words: str) -> Generator[threading.Event]:
+    """Yield an event that Ctrl-C and SIGTERM set, however often; `words` say what is done before the process ends."""
+    cancelled = threading.Event()
+
+    def stop(_number: int) -> None:
+        cancelled.set()
+        console.print(f"stopping: {words}", style="yellow")
+
+    with _handling(stop):
+        yield cancelled
+
+
+@contextmanager
+def _handling(stop: Callable[[int], None]) -> Generator[None]:
+    """Have Ctrl-C and SIGTERM call `stop`; the handlers from before come back."""
+    before = {
+        number: signal.signal(number, lambda number, _frame: stop(number)) for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
