@@ -63,13 +63,15 @@ class StepCommands:
         apply, undo = (self._shell(step, mode) for mode in ("apply", "undo"))
         leaving = step.lifecycle is Lifecycle.LEAVING
         history = step.lifecycle is Lifecycle.ONCE
+        begins = step.lifecycle not in {Lifecycle.LEAVING, Lifecycle.NEVER}
+        ends = step.lifecycle not in {Lifecycle.ONCE, Lifecycle.NEVER}
         sealed = step.output_is_secret or self._needs_secrets(step)
         command = Command(
             f"{self._name}-{step.resource}",
             connection=self._connection(self._targets[step.host]),
-            create=None if leaving else apply,
-            update=None if leaving else apply,
-            delete=None if history else undo,
+            create=apply if begins else None,
+            update=apply if begins else None,
+            delete=undo if ends else None,
             stdin=self._text(step),
             logging=Logging.NONE if sealed else Logging.STDERR,
             add_previous_output_in_env=False,

@@ -77,15 +77,19 @@ def join_steps(config: NodesConfig) -> tuple[Step, ...]:
 
 
 def member_steps(config: NodesConfig) -> tuple[Step, ...]:
-    """Return, for every member, what its `helper` does when it leaves; nothing for the only control-plane host."""
+    """Return, for every member, what its `helper` does when it leaves.
+
+    Nobody can do it for the only control-plane host. Its step is there all the same and does nothing: it takes the
+    place of the one there was while it had others beside it, whose undoing would take it out of the cluster.
+    """
     return tuple(
         Step(
             name="member",
             subject=host,
-            host=other,
+            host=other or host,
             script="leave",
             libraries=("kube",),
-            lifecycle=Lifecycle.LEAVING,
+            lifecycle=Lifecycle.NEVER if other is None else Lifecycle.LEAVING,
             values={
                 "ADDRESS": str(machine.address),
                 "DRAIN_SECONDS": config.upgrade.drain_timeout.seconds,
@@ -93,10 +97,10 @@ def member_steps(config: NodesConfig) -> tuple[Step, ...]:
                 "ROLE": _role(machine).value,
                 "SUBJECT": host,
             },
-            after=(("join", host), ("join", other)),
+            after=(("join", host), ("join", other or host)),
         )
         for host, machine in members(config).items()
-        if (other := helper(config, host)) is not None
+        for other in (helper(config, host),)
     )
 
 

@@ -95,6 +95,8 @@ class Lifecycle(StrEnum):
     """History: done once and never again, whatever changes later. A further time is a step with another generation."""
     LEAVING = "leaving"
     """Costs nothing while its subject is there; what it does is done when the subject leaves."""
+    NEVER = "never"
+    """Does nothing, ever: it keeps the place of a `LEAVING` step, so that the end of that one is not the subject's."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -86,7 +86,7 @@ class Lab:
             step, text = self.texts[name]
             lost = step.host not in config.hosts or config.hosts[step.host].lost
             reachable = step.host in {host.name for host in self.bed.hosts if host.running}
-            if step.lifecycle is not Lifecycle.ONCE and (reachable or not lost):
+            if step.lifecycle not in {Lifecycle.ONCE, Lifecycle.NEVER} and (reachable or not lost):
                 done[f"-{name}"] = self._run(step, text, "undo").changed
             del self.texts[name]
         return done
@@ -138,7 +138,7 @@ class Lab:
             self.texts[step.resource] = (step, text)
             return None
         report = None
-        if step.lifecycle is not Lifecycle.LEAVING:
+        if step.lifecycle not in {Lifecycle.LEAVING, Lifecycle.NEVER}:
             report = self._run(step, text, "apply")
             self.reports[step.key] = report
         self.texts[step.resource] = (step, text)

@@ -180,8 +180,16 @@ def test_a_host_is_seen_off_by_another_control_plane_host_once_it_has_joined() -
         assert {("join", host), ("join", step.host)} <= set(step.after)
 
 
-def test_the_only_control_plane_host_cannot_be_seen_off() -> None:
-    assert [step.subject for step in member_steps(lab(1, 2))] == ["w-1", "w-2"]
+def test_the_only_control_plane_host_cannot_be_seen_off_and_the_step_that_would_stays_without_end() -> None:
+    alone = {step.subject: step for step in member_steps(lab(1, 2))}
+    assert {host: step.lifecycle for host, step in alone.items()} == {
+        "cp-1": Lifecycle.NEVER,
+        "w-1": Lifecycle.LEAVING,
+        "w-2": Lifecycle.LEAVING,
+    }
+    # With three it was cp-2 that would see cp-1 off; were the step gone with cp-2, that would happen now.
+    beside_others = {step.subject: step for step in member_steps(lab(3, 2))}
+    assert alone["cp-1"].resource == beside_others["cp-1"].resource
 
 
 def test_lost_hosts_are_asked_nothing_and_do_nothing_for_others() -> None:

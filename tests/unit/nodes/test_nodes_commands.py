@@ -130,6 +130,18 @@ def test_order_and_the_place_where_it_begins_mean_nothing(tmp_path: Path) -> Non
             assert one[name].inputs == other[name].inputs, name
 
 
+def test_the_last_control_plane_host_outlives_the_others(tmp_path: Path) -> None:
+    planes = {f"cp-{number}": host(number, "control-plane") for number in range(3)}
+    common: dict[str, object] = {"endpoint": {"address": "192.0.2.100"}, "bootstrapHost": "cp-0"}
+    three = registered(tmp_path, {"hosts": planes, **common})
+    one = registered(tmp_path, {"hosts": {"cp-0": planes["cp-0"]}, **common})
+    assert as_mapping(three["bootstrap-cp-0-member"].inputs["connection"])["host"] == "192.0.2.2"
+    assert "delete" in three["bootstrap-cp-0-member"].inputs
+    assert not {"create", "update", "delete"} & one["bootstrap-cp-0-member"].inputs.keys()
+    of_the_others = {name for name in three if name.startswith(("bootstrap-cp-1-", "bootstrap-cp-2-"))}
+    assert not {name for name in three.keys() - one.keys() - of_the_others if "delete" in three[name].inputs}
+
+
 def test_raising_reconverge_touches_every_step_of_that_host_alone(tmp_path: Path) -> None:
     before = registered(tmp_path, {"hosts": HOSTS})
     after = registered(tmp_path, {"hosts": {**HOSTS, "worker-1": host(1, "worker", reconverge=1)}})
