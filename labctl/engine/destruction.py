@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .plan import Step
     from .state import ResourceState
 
-__all__ = ["DATA_KINDS", "Gate", "holds_data"]
+__all__ = ["DATA_KINDS", "Gate", "ended_memberships", "holds_data"]
 
 DATA_KINDS: Final = {
     "kubernetes:core/v1:Namespace": "a Namespace",
@@ -35,6 +35,38 @@ DATA_KINDS: Final = {
 
 MEMBERSHIP: Final = re.compile(r"lab:index:NodeBootstrap\$command:remote:Command::\S+-join$")
 """End of the URN of a command whose undoing takes a machine out of its cluster, and resets it."""
+
+
+LEAVING: Final = re.compile(
+    r"(?P<host>lab:index:NodeBootstrap\$command:remote:Command::\S+)-(?P<step>member|control-plane)$"
+)
+"""End of the URN of a command whose undoing drains a machine and takes it out of etcd and the cluster, or takes its API
+server and scheduler away. Where the machine's membership ends as well, that is what has to be named."""
+
+
+def ended_memberships(deleted: Iterable[str], retained: Iterable[str] = ()) -> dict[str, str]:
+    """Return which of the `deleted` URNs take a machine out of its cluster though it stays in the stack, in words.
+
+    One host's command can be in the way of another's: with fewer control-plane hosts, nobody is left to take leave of
+    the last one, and the undoing of that step would.
+
+    Parameters
+    ----------
+    deleted
+        URNs of what a plan deletes.
+    retained
+        URNs of what stays and would be retained: the membership of a machine that the stack file says is lost.
+    """
+    urns = tuple(deleted)
+    left = {urn.removesuffix("-join") for urn in (*urns, *retained) if MEMBERSHIP.search(urn)}
+    found: dict[str, str] = {}
+    for urn in urns:
+        match = LEAVING.search(urn)
+        if match is not None and urn[: match.end("host")] not in left:
+            host = urn_name(urn).removesuffix(f"-{match['step']}")
+            what = "a node of the cluster" if match["step"] == "member" else "the control plane on a node"
+            found[urn] = f"{what} ({host})"
+    return found
 
 
 def holds_data(state: ResourceState) -> str | None:
@@ -69,10 +101,17 @@ class Gate:
     def refusals(self, steps: Iterable[Step]) -> list[DestructionRefusedError]:
         """Return every refusal that `steps` would meet."""
         found: list[DestructionRefusedError] = []
-        for step in steps:
-            if step.op in (Op.DELETE, Op.REPLACE) and step.old is not None:
-                try:
-                    self.check(step.old, step.urn)
-                except DestructionRefusedError as refusal:
-                    found.append(refusal)
+        steps = tuple(steps)
+        retained = [step.urn for step in steps if step.new is not None and step.new.retain_on_delete]
+        destroyed = {
+            step.urn: step.old for step in steps if step.op in (Op.DELETE, Op.REPLACE) and step.old is not None
+        }
+        ended = ended_memberships(destroyed, retained)
+        for urn, state in destroyed.items():
+            try:
+                self.check(state, urn)
+            except DestructionRefusedError as refusal:
+                found.append(refusal)
+            if urn in ended and not state.retain_on_delete and not (self.permits(urn) or self.permits(state.urn)):
+                found.append(DestructionRefusedError(urn=urn, what=ended[urn]))
         return found

@@ -17,7 +17,7 @@ from .errors import AliasTakenError
 from .providers.base import Operation
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from labctl.graph.aliases import Alias
     from labctl.graph.goal import Goal
@@ -61,7 +61,8 @@ class Renames:
             self._seen.add(goal.urn)
             if goal.urn in self._names:
                 raise AliasTakenError(former=goal.urn, urn=goal.urn, other=self._names[goal.urn])
-            said, left = self._candidates(goal), self._left_behind(goal)
+            own = [self._urn(alias, goal) for alias in goal.aliases]
+            said, left = self._candidates(goal, own), self._left_behind(goal, own)
             if goal.urn in self._known:
                 self._spent[goal.urn] = tuple(urn for urn in (*said, *left) if urn not in self._known)
                 return None
@@ -78,16 +79,18 @@ class Renames:
         self._names[former] = urn
         self._former[urn] = former
 
-    def _candidates(self, goal: Goal) -> tuple[str, ...]:
-        """Return the names that `goal` had according to its aliases, and to the one its parent goes on with."""
-        own = [self._urn(alias, goal) for alias in goal.aliases]
+    def _candidates(self, goal: Goal, own: Sequence[str]) -> tuple[str, ...]:
+        """Return the names that `goal` had according to its `own` aliases, and to the one its parent goes on with."""
         parent = self._former.get(goal.parent)
         inherited = [self._inherited(urn, goal.parent, parent) for urn in (goal.urn, *own)] if parent else []
         return tuple(urn for urn in dict.fromkeys((*own, *inherited)) if urn != goal.urn)
 
-    def _left_behind(self, goal: Goal) -> tuple[str, ...]:
+    def _left_behind(self, goal: Goal, own: Sequence[str]) -> tuple[str, ...]:
         """Return the names that `goal` would have if only its parent went by its new name already."""
-        return tuple(self._inherited(goal.urn, goal.parent, parent) for parent in self._spent.get(goal.parent, ()))
+        parents = self._spent.get(goal.parent, ())
+        return tuple(
+            dict.fromkeys(self._inherited(urn, goal.parent, parent) for parent in parents for urn in (goal.urn, *own))
+        )
 
     def _is_child(self, urn: str, parent: str) -> bool:
         """Tell whether `urn` is there for the taking, below `parent` under whatever name."""

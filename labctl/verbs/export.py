@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import sys
 from typing import TYPE_CHECKING
 
@@ -39,11 +40,12 @@ def export(stack: str, *, file: Path | None, show_secrets: bool = False) -> None
 
 
 def _write_private(file: Path, text: str) -> None:
-    """Write `file` for its owner only, also where it was there and open to others."""
+    """Write `file` for its owner only, also where it was there and open to others; a device is only written to."""
     try:
         with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600), "w", encoding="utf-8") as opened:
-            os.fchmod(opened.fileno(), 0o600)
-            opened.truncate()
+            if stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
+                os.fchmod(opened.fileno(), 0o600)
+                opened.truncate()
             opened.write(text)
     except OSError as error:
         raise StateWriteError(str(file), error.strerror or str(error)) from error

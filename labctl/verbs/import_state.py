@@ -17,6 +17,7 @@ from labctl.engine.state import (
     write_salt,
 )
 from labctl.lab import open_lab
+from labctl.run_log.about import about_later
 
 from .session import Asked, error_console, print_json
 
@@ -55,7 +56,14 @@ def import_state(  # noqa: PLR0913 - one parameter per option
     _show(checked, _present(lab, replace=replace), may_drop)
     asked = Asked(as_json=as_json, yes=yes)
     asked.confirm(f"Replace the state of {stack}?")
-    done = import_deployment(lab.files(), _parsed(text, file), lab.passphrases(), salt=salt, may_drop=may_drop)
+    done = import_deployment(
+        lab.files(),
+        _parsed(text, file),
+        lab.passphrases(),
+        salt=salt,
+        may_drop=may_drop,
+        about=about_later(lab.root, lab.file, lab.cluster, "")(),
+    )
     backup = f"{lab.files().checkpoint_key}.bak"
     asked.console().print(
         f"imported: {len(done.snapshot.resources)} resources; what was there is in {backup}",
@@ -76,10 +84,19 @@ def _text(file: Path | None) -> str:
 
 
 def _parsed(text: str, file: Path | None) -> Plain:
+    place = str(file or "stdin")
     try:
-        return cast("Plain", json.loads(text))
+        return cast("Plain", json.loads(text, parse_constant=_no_number))
     except ValueError as error:
-        raise MalformedStateError(str(file or "stdin"), f"not JSON ({error})") from error
+        raise MalformedStateError(place, f"not JSON ({error})") from error
+    except RecursionError as error:
+        raise MalformedStateError(place, "not a state: it is nested too deeply") from error
+
+
+def _no_number(constant: str) -> Plain:
+    """Refuse what Python reads and JSON has not: the official CLI could not read a state with it."""
+    message = f"{constant} is no number of JSON"
+    raise ValueError(message)
 
 
 def _named(patterns: Sequence[str]) -> Callable[[str], bool]:

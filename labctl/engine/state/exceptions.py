@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +34,10 @@ __all__ = [
 ]
 
 
+USER_INFO: Final = re.compile(r"://[^/]*@")
+"""What a URL has before its host: a password, for example, of a database that the official CLI can keep states in."""
+
+
 class StateError(Exception):
     """Any failure of reading, keeping or writing a stack's state."""
 
@@ -41,7 +46,7 @@ class BackendUrlError(StateError):
     """A backend URL that names no place this engine can keep state in."""
 
     def __init__(self, url: str, problem: str = "") -> None:
-        shown = url.partition("?")[0]
+        shown = USER_INFO.sub("://...@", url.partition("?")[0])
         example = "give a folder (file:///srv/pulumi, file://./state) or a bucket (s3://lab-state?region=eu-north-1)"
         super().__init__(f"{shown!r} is not a state backend: {problem or example}")
         self.url = url

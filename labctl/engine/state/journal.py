@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from .wire import Codec, PlainObject
 
 __all__ = [
+    "ASK",
+    "TAKEN_OVER",
     "Journal",
     "JournalHeader",
     "JournalStore",
@@ -42,6 +44,8 @@ __all__ = [
 
 JOURNAL_VERSION: Final = 1
 """Of the line format."""
+TAKEN_OVER: Final = "this run's lock was released by somebody, and another run may have taken the stack over"
+ASK: Final = "See who works on it (labctl locks); what this run had begun is pending in the state for the next one"
 FENCE: Final = b'{"event":"fence"'
 """How a fence begins, see `fence_line`."""
 

@@ -12,7 +12,7 @@ from threading import Condition, Lock, Thread
 from typing import TYPE_CHECKING, Final
 
 from .exceptions import JournalFullError, MalformedStateError, StateWriteError
-from .journal import Lines, closing_line, event_line, fence_line, is_fence
+from .journal import ASK, TAKEN_OVER, Lines, closing_line, event_line, fence_line, is_fence
 from .merge import Begin, Event, Failed
 
 if TYPE_CHECKING:
@@ -31,8 +31,6 @@ SUFFIX: Final = ".jsonl"
 LINGER_SECONDS: Final = 0.02
 """How long the end of an operation waits for the beginning of the next to go with it: less than a write takes."""
 REACHABLE_AGAIN: Final = "Run again when the bucket can be reached: nothing is lost"
-TAKEN_OVER: Final = "this run's lock was released by somebody, and another run may have taken the stack over"
-ASK: Final = "See who works on it (labctl locks); what this run had begun is pending in the state for the next one"
 
 
 class BucketJournalStore:
@@ -113,6 +111,8 @@ class BucketJournalStore:
         for keys in alive.values():
             for expected, key in enumerate(keys, start=1):
                 if _number(key) != expected:
+                    if not self._bucket.exists(keys[0]):  # removed while it was listed, by a run that ends well
+                        return self._runs()
                     place = f"{self.place}/{_name(key)}"
                     raise MalformedStateError(place, f"segment {expected} before it is missing")
         return alive
@@ -209,8 +209,10 @@ class BucketJournal:
         if self._thread is not None:
             self._thread.join()
         if remove:
+            # Where the answer to the last write was lost, that segment may be there. After a take-over it is a fence.
+            last = self._segments + (1 if self._segment and not self._lost else 0)
             try:
-                self._store.remove_segments([self._key(number) for number in range(1, self._segments + 1)])
+                self._store.remove_segments([self._key(number) for number in range(1, last + 1)])
             except StateWriteError:
                 # The checkpoint is written, and the closing line says so: the next run removes what is left.
                 return
@@ -249,6 +251,10 @@ class BucketJournal:
                     self._put()
                 except StateWriteError as error:
                     self._fail(JournalFullError(self._store.place, error.reason, REACHABLE_AGAIN))
+                    return
+                except Exception as error:  # noqa: BLE001 - a sender that dies would let every operation wait for ever
+                    reason = f"unforeseen {type(error).__name__}: {error}"
+                    self._fail(JournalFullError(self._store.place, reason, REACHABLE_AGAIN))
                     return
                 if self._lost:
                     return

@@ -8,13 +8,14 @@ The last line may be torn.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from threading import Condition, Thread
 from typing import TYPE_CHECKING, Final
 
 from .bucket import make_private_folder, sync_folder
 from .exceptions import JournalFullError
-from .journal import Lines, closing_line, event_line
-from .merge import Begin, Event
+from .journal import ASK, TAKEN_OVER, Lines, closing_line, event_line
+from .merge import Begin, Event, Failed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,7 +49,7 @@ class FileJournalStore:
             return ()
 
     def take_over(self, run: str) -> None:
-        """Do nothing: a run that was cut off in a folder is a process that has died, and writes no more."""
+        """Do nothing: a run whose lock has gone looks for it after each `Begin` that it has written, and stops."""
 
     def mark_superseded(self, new_base: str) -> None:
         """Note in what was left that the checkpoint about to be written contains all of it."""
@@ -65,16 +66,16 @@ class FileJournalStore:
         self.path.unlink(missing_ok=True)
 
     def writer(self, codec: Codec, base: str, lock: StackLock) -> FileJournal:
-        """Return the journal of a run that continues the checkpoint of checksum `base`."""
-        del lock
-        return FileJournal(self.path, codec, base)
+        """Return the journal of a run that holds `lock` and continues the checkpoint of checksum `base`."""
+        return FileJournal(self.path, codec, base, lock)
 
 
 class FileJournal:
     """A journal being written. Safe to use from many threads; the file exists from the first line on."""
 
-    def __init__(self, path: Path, codec: Codec, base: str) -> None:
+    def __init__(self, path: Path, codec: Codec, base: str, lock: StackLock) -> None:
         self.path = path
+        self._lock = lock
         self._lines = Lines(codec, base)
         self._descriptor: int | None = None
         self._size = 0
@@ -110,10 +111,19 @@ class FileJournal:
                 if isinstance(event, Begin):
                     self._waiting.pop()
                 raise
+            if isinstance(event, Begin):
+                self._require_lock(event)
 
     def closing(self, new_base: str) -> None:
-        """Note that the checkpoint about to be written contains all of this journal; best effort on a full disk."""
+        """Note that the checkpoint about to be written contains all of this journal; best effort on a full disk.
+
+        Raises
+        ------
+        JournalFullError
+            Another run has taken over: the checkpoint must not be written.
+        """
         with self._dirty:
+            self._require_lock()
             if self._descriptor is None:
                 return
             try:
@@ -130,12 +140,27 @@ class FileJournal:
             if self._descriptor is None:
                 return
             if remove:
-                self.path.unlink(missing_ok=True)
+                if os.fstat(self._descriptor).st_nlink:  # else it was taken over, and the next run's has its name
+                    self.path.unlink(missing_ok=True)
             else:
                 os.fsync(self._descriptor)
             os.close(self._descriptor)
             self._descriptor = None
             sync_folder(self.path.parent)
+
+    def _require_lock(self, begin: Begin | None = None) -> None:
+        """Return if the lock is still there: whoever takes it over reads the journal only after it has gone.
+
+        So what was written before is known to them, and nothing more may be begun or saved here. A `begin` that was
+        written is followed by its end: no provider is asked.
+        """
+        if not self._lock.present():
+            if begin is not None:
+                self._waiting.append(event_line(Failed(number=begin.number), None, self._lines.codec))
+                with suppress(JournalFullError):
+                    self._flush()
+            self._failure = JournalFullError(str(self.path), TAKEN_OVER, ASK)
+            raise self._failure
 
     def _flush(self) -> None:
         """Write what waits, or none of it: it goes on waiting then, and the next line tries again."""
@@ -159,7 +184,11 @@ class FileJournal:
 
     def _open(self) -> int:
         make_private_folder(self.path.parent)
-        descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        try:
+            descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        except FileExistsError:
+            self._require_lock()
+            raise
         Thread(target=self._sync, name="journal", daemon=True).start()
         return descriptor
 

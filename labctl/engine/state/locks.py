@@ -76,11 +76,12 @@ class StackLock:
         }
         if stamp := ProcessStamp.of(os.getpid()):
             content["process"] = stamp.to_json()
-        self._bucket.write(f"{self._folder}/{self.id}.json", json.dumps(content, separators=(",", ":")).encode())
+        # Before the write: one that is interrupted, or whose answer is lost, may have left the lock all the same.
         self._held = True
         atexit.register(self._release_at_exit)
         _exit_on_sigterm()
         try:
+            self._bucket.write(self._key, json.dumps(content, separators=(",", ":")).encode())
             self._refuse_others()
         except BaseException:
             self.release_if_possible()
@@ -95,12 +96,16 @@ class StackLock:
             It could not be removed.
         """
         if self._held:
-            self._held = False
-            atexit.unregister(self._release_at_exit)
             try:
-                self._bucket.delete(f"{self._folder}/{self.id}.json")
+                self._bucket.delete(self._key)
             except (StateError, OSError) as error:
+                self._forget()
                 raise LockLeftError(self._stack, self.id, str(error)) from error
+            self._forget()  # only now: where Ctrl-C comes before, the end of the process tries again
+
+    def _forget(self) -> None:
+        self._held = False
+        atexit.unregister(self._release_at_exit)
 
     def release_if_possible(self) -> None:
         """Give the lock back, while another failure is on its way that says more."""
@@ -115,11 +120,12 @@ class StackLock:
 
     def present(self) -> bool:
         """Tell whether the lock is still there: nobody has released it by its id."""
-        return self._bucket.read(f"{self._folder}/{self.id}.json") is not None
+        return self._bucket.read(self._key) is not None
 
     def others(self) -> tuple[LockHolder, ...]:
         """Return who else holds a lock on the stack."""
-        return tuple(self._read(key) for key in self._bucket.list(self._folder) if not key.endswith(f"/{self.id}.json"))
+        keys = [key for key in self._bucket.list(self._folder) if key != self._key]
+        return tuple(holder for key in keys if (holder := self._read(key)) is not None)
 
     def release_other(self, lock_id: str) -> LockHolder:
         """Free a lock that somebody else has left behind, and return whose it was.
@@ -139,10 +145,18 @@ class StackLock:
         if others := self.others():
             raise StackLockedError(self._stack, others)
 
-    def _read(self, key: str) -> LockHolder:
+    @property
+    def _key(self) -> str:
+        return f"{self._folder}/{self.id}.json"
+
+    def _read(self, key: str) -> LockHolder | None:
+        """Return whose lock is under `key`; None for one that was given back since it was listed."""
         lock_id = key.rpartition("/")[2].removesuffix(".json")
+        content = self._bucket.read(key)
+        if content is None:
+            return None
         try:
-            stored = json.loads(self._bucket.read(key) or b"{}")
+            stored = json.loads(content or b"{}")
             return LockHolder(
                 lock_id,
                 str(stored.get("username", "?")),
@@ -151,7 +165,7 @@ class StackLock:
                 _time(str(stored.get("timestamp", ""))),
                 ProcessStamp.from_json(stored.get("process")),
             )
-        except (ValueError, AttributeError):
+        except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
             return LockHolder(lock_id, "?", "?", 0, None)
 
 
@@ -163,7 +177,7 @@ def _time(text: str) -> datetime | None:
         text = f"{date}.{digits[:FRACTION_DIGITS].ljust(FRACTION_DIGITS, '0')}{rest[len(digits) :]}"
     try:
         return datetime.fromisoformat(text).astimezone(UTC)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 

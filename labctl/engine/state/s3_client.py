@@ -45,8 +45,13 @@ CREDENTIAL_CODES: Final = frozenset(
         "ExpiredToken",
         "TokenRefreshRequired",
         "AuthFailure",
+        "ExpiredTokenException",
+        "InvalidClientTokenId",
+        "UnrecognizedClientException",
     }
 )
+UNTOLD_CODES: Final = frozenset({"400"})
+"""The answer to a HEAD has no body that could say more (Amazon S3 API, HeadBucket): an expired token, for example."""
 CLOCK_CODES: Final = frozenset({"RequestTimeTooSkewed", "RequestExpired"})
 DENIED_CODES: Final = frozenset({"AccessDenied", "403", "Forbidden", "AllAccessDisabled", "AccountProblem"})
 MISSING_CODES: Final = frozenset({"NoSuchBucket"})
@@ -95,13 +100,21 @@ def new_client(location: S3Location) -> S3Client:
         region = session.region_name or ("us-east-1" if location.endpoint else None)
         if region is None:  # boto3 would guess one for S3, where the official CLI refuses
             raise aws.NoRegionError
-        return session.client(  # pyright: ignore[reportUnknownMemberType] - of boto3, only S3 has its stubs installed
-            "s3",
-            region_name=region,
-            endpoint_url=location.endpoint,
-            use_ssl=not location.plain_http,
-            config=config,
-        )
+        try:
+            return session.client(  # pyright: ignore[reportUnknownMemberType] - of boto3, only S3 has its stubs installed
+                "s3",
+                region_name=region,
+                endpoint_url=location.endpoint,
+                use_ssl=not location.plain_http,
+                config=config,
+            )
+        except aws.InvalidRegionError:
+            raise BucketError(location.place, "region is not the name of one, such as eu-north-1") from None
+        except aws.BotoCoreError:
+            raise
+        except ValueError:  # an endpoint, of the URL or of AWS_ENDPOINT_URL, whose host is none
+            reason = "endpoint is not one: a URL such as https://s3.example.org, its host of letters, digits, - and ."
+            raise BucketError(location.place, reason) from None
 
 
 def error_code(error: ClientError) -> str:
@@ -160,6 +173,9 @@ def _refusal(location: S3Location, place: str, action: str, error: ClientError) 
     code = error_code(error)
     if code in CREDENTIAL_CODES:
         return BucketCredentialsError(place, f"the credentials are not accepted ({code})")
+    if code in UNTOLD_CODES:
+        problem = f"the server refused to {action} without a reason ({code}): the credentials have most often expired"
+        return BucketCredentialsError(place, problem)
     if code in CLOCK_CODES:
         return BucketClockError(place)
     if code in MISSING_CODES:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from typing import Final
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from .exceptions import BackendUrlError
 
@@ -38,6 +38,7 @@ SET_ASIDE: Final = frozenset(
     {"awssdk", "rate_limiter_capacity", "request_checksum_calculation", "response_checksum_validation"}
 )
 """Parameters that tell the official CLI's own client how to work, and say nothing about where the state is."""
+ENDPOINT: Final = "endpoint is a URL such as https://s3.example.org or a host name"
 REFUSED: Final = {"anonymous": "a state needs an owner: leave it out and give credentials"}
 
 
@@ -78,10 +79,7 @@ def parse_s3_url(url: str) -> S3Location:
         It names no bucket, holds credentials, or has a parameter that is unknown or has no such value; the message
         names the parameter and never its value.
     """
-    parts = urlsplit(url)
-    if parts.username is not None or parts.password is not None:
-        shown = f"{SCHEME}{parts.hostname}"
-        raise BackendUrlError(shown, "take the credentials out of the URL (AWS_PROFILE, ...)")
+    parts = _parts(url)
     bucket = parts.netloc
     if parts.scheme != "s3" or not BUCKET_NAME.fullmatch(bucket):
         raise BackendUrlError(
@@ -117,6 +115,17 @@ def parse_s3_url(url: str) -> S3Location:
     )
 
 
+def _parts(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # brackets that are not those of an IPv6 address; what else it holds is not shown
+        raise BackendUrlError(SCHEME, "it is not a URL: no bucket's name has brackets") from None
+    if parts.username is not None or parts.password is not None:
+        shown = f"{SCHEME}{parts.hostname}"
+        raise BackendUrlError(shown, "take the credentials out of the URL (AWS_PROFILE, ...)")
+    return parts
+
+
 def _switch(url: str, name: str, value: str) -> bool:
     if value not in TRUE | FALSE:
         raise BackendUrlError(url, f"{name} is true or false")
@@ -134,9 +143,13 @@ def _endpoint(url: str, given: str, *, plain: bool) -> str | None:
     if not given:
         return None
     full = given if "://" in given else f"{'http' if plain else 'https'}://{given}"
-    parts = urlsplit(full)
-    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment:
-        raise BackendUrlError(url, "endpoint is a URL such as https://s3.example.org or a host name")
+    try:
+        parts = urlsplit(full)
+        usable = parts.port != 0  # reading it fails where it is no number, or too large a one
+    except ValueError:
+        raise BackendUrlError(url, ENDPOINT) from None
+    if parts.scheme not in {"http", "https"} or not parts.hostname or parts.query or parts.fragment or not usable:
+        raise BackendUrlError(url, ENDPOINT)
     if parts.username is not None or parts.password is not None:
         raise BackendUrlError(url, "take the credentials out of its endpoint (AWS_PROFILE, AWS_ACCESS_KEY_ID, ...)")
     return full

@@ -132,6 +132,17 @@ def check_given(
     deployment = given.get("deployment") if isinstance(given, dict) else None
     if not isinstance(given, dict) or given.get("version") != STATE_VERSION or not isinstance(deployment, dict):
         raise MalformedStateError(PLACE, f'give {{"version": {STATE_VERSION}, "deployment": ...}}')
+    try:
+        return _checked(files, deployment, passphrases, salt)
+    except RecursionError as error:
+        raise MalformedStateError(PLACE, "a value is nested too deeply") from error
+    except UnicodeEncodeError as error:
+        raise MalformedStateError(PLACE, "a text holds half a character (a lone surrogate such as \\ud800)") from error
+
+
+def _checked(
+    files: StackFiles, deployment: PlainObject, passphrases: tuple[Passphrase, ...], salt: str | None
+) -> Given:
     brought = salt_of(deployment, PLACE)
     reading = Codec(SecretsManager(brought, passphrases))
     snapshot = Snapshot.from_json(deployment, reading, PLACE)
@@ -145,13 +156,14 @@ def check_given(
     return Given(snapshot=snapshot, codec=writing, checkpoint=files.checkpoint(snapshot.to_json(writing)))
 
 
-def import_deployment(
+def import_deployment(  # noqa: PLR0913 - what is given, and what may be done with it
     files: StackFiles,
     given: Plain,
     passphrases: tuple[Passphrase, ...],
     *,
     salt: str | None = None,
     may_drop: Callable[[str], bool] | None = None,
+    about: UpdateAbout | None = None,
 ) -> Given:
     """Make `given` the stack's state, as ``pulumi stack import`` does, and return it.
 
@@ -164,6 +176,8 @@ def import_deployment(
     may_drop
         Tells of a thing that only the present state has whether it may be forgotten; None: whatever is there may be,
         also what cannot be read.
+    about
+        What the history says of it.
 
     Raises
     ------
@@ -184,7 +198,7 @@ def import_deployment(
         before = _before(files, checked, passphrases, may_drop)
         files.write_checkpoint(checked.checkpoint, before)
         files.journal.remove()
-        files.write_history(UpdateKind.IMPORT, start=start, succeeded=True, changes={}, about=UpdateAbout())
+        files.write_history(UpdateKind.IMPORT, start=start, succeeded=True, changes={}, about=about or UpdateAbout())
     except BaseException:
         lock.release_if_possible()
         raise

@@ -183,3 +183,12 @@ def test_a_token_file_is_read_each_time(fake_server: FakeServer, tmp_path: Path)
 
 def test_credentials_are_not_shown() -> None:
     assert "t0ken" not in repr(Access(server="https://x", token="t0ken", client_key=b"t0ken"))
+
+
+def test_why_nobody_answers_is_said_in_plain_words() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused, and nobody else has the port
+        client = Client(Access(server=f"https://127.0.0.1:{taken.getsockname()[1]}"))
+        with pytest.raises(ClusterUnreachableError, match=r"\((\[Errno \d+\] )?Connection refused\): start it"):
+            client.send(Request(method="GET", path="/x"))
+        client.close()

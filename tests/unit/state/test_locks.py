@@ -9,15 +9,29 @@ import socket
 import subprocess
 import sys
 import textwrap
+from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
-from labctl.engine.state import Fate, FileStackFiles, ProcessStamp, StackLockedError, UnknownLockError
+from labctl.engine.providers.base import Operation
+from labctl.engine.state import (
+    Fate,
+    FileStackFiles,
+    JournalFullError,
+    ProcessStamp,
+    StackLockedError,
+    StateWriteError,
+    UnknownLockError,
+    UpdateKind,
+)
+from labctl.engine.state.bucket import FileBucket
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from one_stack import Lab
 
 HOLDER = """
     import sys, time
@@ -186,3 +200,111 @@ def test_own_lock_goes_with_its_process(
     process.communicate(timeout=30)
     assert process.returncode == status
     assert files.lock().others() == ()
+
+
+@pytest.mark.parametrize(
+    "cut", [KeyboardInterrupt(), SystemExit(143), StateWriteError("the lock", "no answer in time")]
+)
+def test_lock_whose_taking_is_cut_off_is_not_left_behind(
+    files: FileStackFiles, monkeypatch: pytest.MonkeyPatch, cut: BaseException
+) -> None:
+    write = FileBucket.write
+
+    def written_and_cut_off(bucket: FileBucket, key: str, content: bytes) -> None:
+        write(bucket, key, content)
+        raise cut
+
+    lock = files.lock()
+    with monkeypatch.context() as patch:
+        patch.setattr(FileBucket, "write", written_and_cut_off)
+        with pytest.raises(type(cut)):
+            lock.acquire()
+    assert files.lock().others() == ()
+
+
+def test_lock_whose_release_is_interrupted_is_still_to_be_given_back(
+    files: FileStackFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(bucket: FileBucket, key: str) -> None:
+        raise KeyboardInterrupt(bucket, key)
+
+    lock = files.lock()
+    lock.acquire()
+    with monkeypatch.context() as patch:
+        patch.setattr(FileBucket, "delete", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            lock.release()
+    assert lock.present()
+    lock.release()  # what the end of the process does
+    assert not lock.present()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"pid":null}',
+        b'{"pid":[1]}',
+        b'{"pid":1e999}',
+        b'{"pid":1,"timestamp":"9999-12-31T23:59:59-23:00"}',
+        b"[" * 100_000,
+        b"\xff",
+        b"",
+    ],
+)
+def test_lock_that_nobody_would_write_is_one_all_the_same(files: FileStackFiles, content: bytes) -> None:
+    files.bucket.write(".pulumi/locks/organization/lab/dev/odd.json", content)
+    with pytest.raises(StackLockedError, match="labctl unlock odd --stack dev"):
+        files.lock().acquire()
+
+
+def test_lock_given_back_while_they_are_listed_is_none(files: FileStackFiles, monkeypatch: pytest.MonkeyPatch) -> None:
+    leave(files, "going")
+
+    def gone(bucket: FileBucket, key: str) -> bytes | None:
+        del bucket, key
+
+    monkeypatch.setattr(FileBucket, "read", gone)
+    assert files.lock().others() == ()
+
+
+def named(lab: Lab, *names: str) -> list[str]:
+    """Make resources in a run of one's own, and return what the state has then."""
+    with lab.open() as stack:
+        lab.start(stack)
+        for name in names:
+            stack.done(stack.begin(Operation.CREATING, lab.resource(name)), lab.resource(name))
+    return [state.name for state in lab.open(UpdateKind.PREVIEW).snapshot.resources]
+
+
+@pytest.mark.parametrize("begun", [0, 1, 3])
+def test_live_run_whose_lock_was_released_loses_nothing_of_anybody(lab: Lab, files: FileStackFiles, begun: int) -> None:
+    with lab.open() as stack:
+        lab.start(stack)
+    slow = lab.open()
+    for number in range(begun):
+        slow.begin(Operation.CREATING, lab.resource(f"slow{number}"))
+    for holder in files.lock().others():
+        files.lock().release_other(holder.id)
+    other = lab.open()
+    other.done(other.begin(Operation.CREATING, lab.resource("other")), lab.resource("other"))
+    for _ in range(2):
+        with pytest.raises(JournalFullError, match="lock was released by somebody"):
+            slow.begin(Operation.CREATING, lab.resource("late"))
+    with pytest.raises(JournalFullError) if begun else nullcontext():
+        slow.close()  # where it has changed nothing it writes nothing, and leaves what the other one writes
+    assert files.journal_path.exists()
+    other.abandon()
+    found = lab.open(UpdateKind.PREVIEW).snapshot
+    assert {state.name for state in found.resources} == {"lab-dev", "default", "other"}
+    assert [item.resource.name for item in found.pending_operations] == [f"slow{number}" for number in range(begun)]
+
+
+def test_run_whose_lock_was_released_saves_nothing(lab: Lab, files: FileStackFiles) -> None:
+    slow = lab.open()
+    lab.start(slow)
+    for holder in files.lock().others():
+        files.lock().release_other(holder.id)
+    assert named(lab, "other") == ["lab-dev", "default", "other"]
+    with pytest.raises(JournalFullError, match="lock was released by somebody"):
+        slow.close()
+    assert named(lab) == ["lab-dev", "default", "other"]

@@ -113,6 +113,8 @@ def test_service_without_conditional_writes_is_compared_first(
         (refusal("InvalidAccessKeyId", text=CANARY), "the credentials are not accepted (InvalidAccessKeyId). Set AWS_"),
         (refusal("SignatureDoesNotMatch", text=CANARY), "the credentials are not accepted (SignatureDoesNotMatch)"),
         (refusal("ExpiredToken"), "the credentials are not accepted (ExpiredToken)"),
+        (refusal("InvalidClientTokenId"), "the credentials are not accepted (InvalidClientTokenId)"),
+        (refusal("400"), "the server refused to write without a reason (400): the credentials have most often expired"),
         (refusal("NoSuchBucket"), "there is no such bucket at this endpoint and in this region"),
         (refusal("AccessDenied", text=CANARY), "access denied to write. These credentials need s3:ListBucket"),
         (
@@ -151,6 +153,19 @@ def test_no_such_profile() -> None:
 def test_no_region() -> None:
     with pytest.raises(StateError, match=r"no region is known: add region=\.\.\. to the URL"):
         S3Backend("s3://lab-state").bucket.read("key")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ("region=eu north 1", "region is not the name of one, such as eu-north-1"),
+        ("region=eu-north-1&endpoint=https://s3 lab.org", "endpoint is not one: a URL such as https://s3.example.org"),
+        ("region=eu-north-1&endpoint=https://s3_lab", "endpoint is not one: a URL such as https://s3.example.org"),
+    ],
+)
+def test_place_that_cannot_be(parameters: str, message: str) -> None:
+    with pytest.raises(BucketError, match=message):
+        S3Backend(f"s3://lab-state?{parameters}").bucket.read("key")
 
 
 def test_nobody_answers() -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -171,6 +174,20 @@ def test_secrets_shown_are_sealed_again(project: Path, official: Json, capsys: p
     assert (held() or {})["secrets_providers"]["state"]["salt"] == read_salt(project / "Pulumi.prod.yaml")
 
 
+def test_export_to_a_pipe_is_only_written_to(project: Path, official: Json, capsys: pytest.CaptureFixture[str]) -> None:
+    assert imported(project, prod_state(official)) == ExitCode.OK
+    capsys.readouterr()
+    assert cli.run(["export", "--stack", "prod"]) == ExitCode.OK
+    shown = capsys.readouterr().out
+    os.mkfifo(pipe := project / "pipe", 0o644)
+    mode = pipe.stat().st_mode
+    with ThreadPoolExecutor(1) as pool:
+        read = pool.submit(pipe.read_text)
+        assert cli.run(["export", "--stack", "prod", "--file", str(pipe)]) == ExitCode.OK
+        assert json.loads(read.result(10))["deployment"]["resources"] == json.loads(shown)["deployment"]["resources"]
+    assert pipe.stat().st_mode == mode, "as /dev/null would be taken from everybody otherwise"
+
+
 def drop_last(state: Json) -> None:
     state["deployment"]["resources"].pop()
 
@@ -189,6 +206,18 @@ def of_another_passphrase(state: Json) -> None:
     state["deployment"]["secrets_providers"]["state"]["salt"] = other
 
 
+def half_a_character(state: Json) -> None:
+    state["deployment"]["resources"][-1]["inputs"]["said"] = "\ud83d"
+
+
+def no_number(state: Json) -> None:
+    state["deployment"]["resources"][-1]["inputs"]["said"] = float("nan")
+
+
+def bottomless(state: Json) -> None:
+    state["deployment"]["resources"][-1]["inputs"]["said"] = json.loads("[" * 900 + "]" * 900)
+
+
 def upside_down(state: Json) -> None:
     state["deployment"]["resources"].reverse()
 
@@ -201,6 +230,10 @@ def upside_down(state: Json) -> None:
         (of_a_cloud, ExitCode.STATE, "pulumi stack change-secrets-provider passphrase"),
         (of_another_passphrase, ExitCode.STATE, "incorrect passphrase"),
         (upside_down, ExitCode.STATE, "the state is inconsistent and was not used"),
+        (half_a_character, ExitCode.STATE, "a text holds half a character"),
+        (no_number, ExitCode.STATE, "state.json: not JSON (NaN is no number of JSON)"),
+        (bottomless, ExitCode.STATE, "nested too deeply"),
+        ("[" * 100_000, ExitCode.STATE, "state.json: not a state: it is nested too deeply"),
         ("{", ExitCode.STATE, "state.json: not JSON"),
         ("[]", ExitCode.STATE, 'give {"version": 3, "deployment": ...}'),
     ],
@@ -314,3 +347,25 @@ def test_project_whose_backend_has_no_url(
         file.write("\nbackend: s3://lab-state\n")
     assert cli.run(["locks", "--stack", "prod"]) == ExitCode.INVALID
     assert "Pulumi.yaml: backend: give it a url" in capsys.readouterr().err
+
+
+def test_a_folder_that_is_open_is_mended_by_the_command_that_is_told(
+    tmp_path: Path, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "with a space"
+    url = f"file://{folder}"
+    assert cli.run(["backend", "init", url]) == ExitCode.OK
+    folder.chmod(0o777)
+    assert cli.run(["backend", "check", url]) == ExitCode.UNHEALTHY
+    told = capsys.readouterr().err.replace("\n", "").split("`")[1]
+    assert cli.run(shlex.split(told)[1:]) == ExitCode.OK
+
+
+def test_the_history_says_who_imported(project: Path, official: Json, capsys: pytest.CaptureFixture[str]) -> None:
+    assert imported(project, prod_state(official)) == ExitCode.OK
+    capsys.readouterr()
+    assert cli.run(["history", "--stack", "prod", "--show", "1", "--json"]) == ExitCode.OK
+    entry = json.loads(capsys.readouterr().out)
+    assert entry["kind"] == "import"
+    assert entry["environment"]["exec.kind"] == "labctl"
+    assert entry["environment"]["labctl.user"]

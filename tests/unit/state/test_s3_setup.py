@@ -13,12 +13,15 @@ from moto.s3.models import FakeBucket
 
 from labctl.engine.state import BucketError, FileBackend, S3Backend, StateError
 from labctl.engine.state.setup import Check, Finding, Verdict, check_backend, init_backend
+from labctl.engine.state.setup.rules import mended_lifecycle
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from mypy_boto3_s3.client import S3Client
+
+    from labctl.graph.values import Plain
 
 NEW = "new-state"
 THEIRS = {
@@ -179,6 +182,15 @@ def test_mending_adds_and_takes_nothing_away(aws: None) -> None:
     assert len(rules) == 2
     encryption = client.get_bucket_encryption(Bucket=BUCKET)["ServerSideEncryptionConfiguration"]["Rules"]
     assert encryption[0].get("ApplyServerSideEncryptionByDefault", {}).get("KMSMasterKeyID") == "theirs"
+
+
+def test_rules_told_the_old_way_are_not_mixed_with_new_ones() -> None:
+    expires: dict[str, Plain] = {"Status": "Enabled", "NoncurrentVersionExpiration": {"NoncurrentDays": 9}}
+    old: dict[str, Plain] = {"ID": "a", "Prefix": "logs/", **expires}
+    later: dict[str, Plain] = {"ID": "b", "Filter": {"Prefix": "x/"}, **expires}
+    mended = mended_lifecycle([old, later], "teams/.pulumi/")
+    assert mended[:2] == [{"ID": "a", "Filter": {"Prefix": "logs/"}, **expires}, later]
+    assert not any("Prefix" in rule for rule in mended), "Filter element can only be used in Lifecycle V2"
 
 
 def suspend(client: S3Client) -> None:

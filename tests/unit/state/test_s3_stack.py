@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from one_stack import PASSPHRASES, PROJECT, SALT, STACK, Lab
@@ -25,10 +26,12 @@ from labctl.engine.state import (
     UpdateKind,
     open_stack,
 )
+from labctl.engine.state.bucket_exceptions import BucketUnreachableError
 from labctl.graph.values import Secret
 
 if TYPE_CHECKING:
     from labctl.engine.state import Stack
+    from labctl.engine.state.s3_bucket import S3Bucket
     from labctl.graph.values import Inputs
 
 JOURNAL = f".pulumi/stacks/{PROJECT}/{STACK}.journal"
@@ -245,6 +248,64 @@ def test_missing_segment_is_damage(s3_lab: Lab, held: StackFiles) -> None:
     held.bucket.delete(held.bucket.tree(JOURNAL)[1])
     with pytest.raises(MalformedStateError, match="segment 2 before it is missing"):
         s3_lab.open()
+
+
+def test_segments_that_go_while_they_are_listed_are_no_damage(
+    s3_lab: Lab, held: StackFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deploy(s3_lab)
+    stack = s3_lab.open()
+    for name in "abc":
+        create(s3_lab, stack, name)
+    stack.begin(Operation.CREATING, s3_lab.resource("d"))
+    tree, listed = held.bucket.tree, held.bucket.tree(JOURNAL)
+    stack.abandon()
+
+    def as_a_run_ends(prefix: str) -> list[str]:
+        monkeypatch.setattr(held.bucket, "tree", tree)
+        for key in held.bucket.tree(JOURNAL):
+            held.bucket.delete(key)
+        return [key for key in listed if key != listed[1]]
+
+    monkeypatch.setattr(held.bucket, "tree", as_a_run_ends)
+    assert held.journal.read() == ()
+
+
+def test_failure_that_nobody_foresaw_lets_no_operation_wait_for_ever(
+    s3_lab: Lab, held: StackFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deploy(s3_lab)
+    stack = s3_lab.open()
+
+    def create_no_more(key: str, content: bytes) -> bool:
+        raise KeyError(key, content)
+
+    monkeypatch.setattr(held.bucket, "create", create_no_more)
+    with ThreadPoolExecutor(1) as pool:
+        begun = pool.submit(stack.begin, Operation.CREATING, s3_lab.resource("a"))
+        with pytest.raises(JournalFullError, match="unforeseen KeyError"):
+            begun.result(10)
+    stack.abandon()
+    assert held.lock().others() == ()
+
+
+def test_segment_whose_answer_was_lost_goes_with_a_run_that_changed_nothing(
+    s3_lab: Lab, held: StackFiles, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deploy(s3_lab)
+    stack, create_there = s3_lab.open(), cast("S3Bucket", held.bucket).create
+
+    def stored_and_not_told(key: str, content: bytes) -> bool:
+        create_there(key, content)
+        raise BucketUnreachableError(key, "the endpoint", "no answer in time")
+
+    monkeypatch.setattr(held.bucket, "create", stored_and_not_told)
+    with pytest.raises(JournalFullError):
+        stack.begin(Operation.CREATING, s3_lab.resource("never"))
+    assert segments(held) == ["000001.jsonl"]
+    stack.close()
+    assert segments(held) == []
+    assert not s3_lab.open(UpdateKind.PREVIEW).snapshot.pending_operations
 
 
 def test_removed_stack_leaves_nothing(bucket: S3Backend, s3_lab: Lab) -> None:

@@ -60,12 +60,25 @@ def test_is_read_as_the_official_cli_reads_it(url: str, location: S3Location) ->
         ("s3://key:canary@lab-state", "take the credentials out of the URL"),
         ("s3://lab-state?endpoint=https://key:canary@x", "take the credentials out of its endpoint"),
         ("s3://lab-state?secret_key=canary", "unknown parameter 'secret_key'"),
+        ("s3://key:canary@[lab-state", "no bucket's name has brackets"),
+        ("s3://lab-state?endpoint=https://canary:99999", "endpoint is a URL"),
+        ("s3://lab-state?endpoint=https://host:canary", "endpoint is a URL"),
+        ("s3://lab-state?endpoint=https://[::1", "endpoint is a URL"),
     ],
 )
 def test_is_refused_by_name_and_without_its_values(url: str, message: str) -> None:
     with pytest.raises(BackendUrlError) as caught:
         parse_s3_url(url)
     assert message in str(caught.value)
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["postgres://ada:canary@host/states", "https://canary@api.example.org", "azblob://x@canary@y"]
+)
+def test_what_is_no_backend_is_told_without_its_password(url: str) -> None:
+    with pytest.raises(BackendUrlError, match=r"://\.\.\.@.* is not a state backend: give a folder") as caught:
+        open_backend(url)
     assert "canary" not in str(caught.value)
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, cast
 from urllib.parse import urlencode, urlsplit
 
 import urllib3
-from urllib3.exceptions import HTTPError, NewConnectionError
+from urllib3.exceptions import HTTPError, MaxRetryError, NewConnectionError
 
 from labctl.graph.values import Value, as_mapping, as_text
 
@@ -228,7 +228,8 @@ def _json_object(data: bytes) -> Inputs:
 
 def _reason(error: Exception) -> str:
     """Return the last line of why a connection failed, without the library's own wording."""
-    text = str(error).rsplit(": ", 1)[-1].strip() or type(error).__name__
+    cause = (error.reason if isinstance(error, MaxRetryError) else None) or error
+    text = str(cause).rsplit(": ", 1)[-1].strip() or type(error).__name__
     return text[:200]
 
 

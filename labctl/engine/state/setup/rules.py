@@ -224,7 +224,8 @@ def mended_lifecycle(rules: Sequence[Statement], prefix: str) -> list[Statement]
     """Return a lifecycle's rules with one about the state's objects after those that are there.
 
     Rules may overlap: where two say when a version goes, the earlier day counts. A delete marker goes with the last
-    version that it hides.
+    version that it hides. Those from before 2016 say ``Prefix`` where later ones have a ``Filter``, and S3 takes no mix
+    ("Filter element can only be used in Lifecycle V2"): they are told the later way, and mean the same.
     """
     taken = {str(rule.get("ID")) for rule in rules}
     names = (OLD_VERSIONS_ID, *(f"{OLD_VERSIONS_ID}-{count}" for count in range(2, 99)))
@@ -236,7 +237,14 @@ def mended_lifecycle(rules: Sequence[Statement], prefix: str) -> list[Statement]
         "NoncurrentVersionExpiration": {"NoncurrentDays": OLD_VERSION_DAYS},
         "AbortIncompleteMultipartUpload": {"DaysAfterInitiation": INCOMPLETE_DAYS},
     }
-    return [*rules, ours]
+    return [*map(_with_filter, rules), ours]
+
+
+def _with_filter(rule: Statement) -> Statement:
+    if "Prefix" not in rule or "Filter" in rule:
+        return rule
+    where: Statement = {"Filter": {"Prefix": rule["Prefix"]}}
+    return {key: value for key, value in rule.items() if key != "Prefix"} | where
 
 
 def _prefix_of(rule: Statement) -> str | None:
