@@ -8,7 +8,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Final, cast
 
 from labctl.display.words import short_type
-from labctl.engine.destruction import holds_data
+from labctl.engine.destruction import ended_memberships, holds_data
 from labctl.engine.state import ResourceState
 from labctl.graph.differences import Change, differences, value_at
 from labctl.graph.goal import STACK_TYPE
@@ -194,7 +194,11 @@ def review_revisions(change: StackChange, permission: Permission, policies: Poli
         # A step of the stack itself has the outputs of before: the program registers its own when all else is planned.
         outputs=() if change.error else _outputs(*(_stack(each) for each in (change.base_resources, change.resources))),
     )
-    return _review(preview, begun, permission, hosts_of([*change.base_resources, *change.resources]))
+    known = _Known(
+        hosts=hosts_of([*change.base_resources, *change.resources]),
+        retained=tuple(str(each.get("urn")) for each in change.resources if each.get("retainOnDelete") is True),
+    )
+    return _review(preview, begun, permission, known)
 
 
 def review_preview(preview: Preview, permission: Permission, policies: Policies) -> StackReview:
@@ -207,14 +211,24 @@ def review_preview(preview: Preview, permission: Permission, policies: Policies)
         policies=policies,
         outputs=_outputs([step.old for step in stack if step.old], [step.new for step in stack if step.new]),
     )
-    return _review(preview, begun, permission, frozenset())
+    retained = tuple(step.urn for step in preview.steps if step.new is not None and step.new.retain_on_delete)
+    return _review(preview, begun, permission, _Known(retained=retained))
 
 
 def _safe(text: str | None) -> str | None:
     return None if text is None else without_secrets(text)
 
 
-def _review(preview: Preview | None, begun: StackReview, permission: Permission, hosts: Iterable[str]) -> StackReview:
+@dataclass(frozen=True, kw_only=True)
+class _Known:
+    """What is known of a stack beside what changes."""
+
+    hosts: frozenset[str] = frozenset()
+    retained: tuple[str, ...] = ()
+    """URNs of what is retained when it is deleted."""
+
+
+def _review(preview: Preview | None, begun: StackReview, permission: Permission, known: _Known) -> StackReview:
     if preview is None:
         return begun
     steps = tuple(step for step in preview.steps if step.operation is not Operation.SAME or step.protection is not None)
@@ -222,20 +236,23 @@ def _review(preview: Preview | None, begun: StackReview, permission: Permission,
         begun,
         steps=tuple(sorted(steps, key=lambda step: (component_of(step.urn), step.type, step.name))),
         unchanged=preview.unchanged,
-        destroyed=_destroyed(steps, permission),
-        commands=() if begun.presence is Presence.GONE else host_commands(steps, hosts),
+        destroyed=_destroyed(steps, permission, known.retained),
+        commands=() if begun.presence is Presence.GONE else host_commands(steps, known.hosts),
         releases=release_changes(steps),
         images=image_changes(steps),
     )
 
 
-def _destroyed(steps: Sequence[ReviewedStep], permission: Permission) -> tuple[Destruction, ...]:
+def _destroyed(
+    steps: Sequence[ReviewedStep], permission: Permission, retained: Iterable[str]
+) -> tuple[Destruction, ...]:
     """Return what the embedded engine's gate would look at, in any plan: that engine's word for what holds data."""
     found: list[Destruction] = []
+    ended = ended_memberships((step.urn for step in steps if step.operation.destroys), retained)
     for step in steps:
         if not step.operation.destroys or step.old is None:
             continue
-        what = _held(step.old, step.urn)
+        what = _held(step.old, step.urn) or ended.get(step.urn)
         if step.old.retain_on_delete or (what is None and not step.old.protect):
             continue
         found.append(

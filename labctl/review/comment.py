@@ -125,10 +125,16 @@ def _headline(reviews: Sequence[StackReview], touched: Sequence[StackReview]) ->
         return "There are no stacks"
     if not touched:
         return "Nothing changes: 0 resources in " + plural(len(reviews), "stack")
-    changing = sum(sum(review.counts.values()) for review in touched)
+    failing = sum(review.error is not None for review in touched)
+    unknown = f"{plural(failing, 'stack')} cannot be rendered" if failing else ""
+    known = [review for review in touched if review.error is None]
+    if not known:
+        return unknown
+    changing = sum(sum(review.counts.values()) for review in known)
     hosts = len({(review.stack, host) for review in touched for host in review.hosts})
     commands = f", commands on {plural(hosts, 'host')}" if hosts else ""
-    return f"{plural(changing, 'resource')} in {len(touched)} of {plural(len(reviews), 'stack')}{commands}"
+    counted = f"{plural(changing, 'resource')} in {len(known)} of {plural(len(reviews), 'stack')}{commands}"
+    return f"{unknown}; {counted}" if unknown else counted
 
 
 def _weight(review: StackReview) -> tuple[bool, bool, bool, str]:
@@ -143,9 +149,9 @@ def _table(reviews: Sequence[StackReview], limits: Limits) -> list[str]:
     ]
     most = MOST_STACKS * 5
     for review in reviews[:most]:
-        counts = " | ".join(str(review.counts.get(operation, 0)) for operation, _ in SIGNS)
-        remark = _remark(review)
-        lines.append(f"| {cell(review.stack, limits.longest_name)} | {counts} | {len(review.hosts)} | {remark} |")
+        numbers = [*(review.counts.get(operation, 0) for operation, _ in SIGNS), len(review.hosts)]
+        counts = " | ".join("?" if review.error else str(number) for number in numbers)
+        lines.append(f"| {cell(review.stack, limits.longest_name)} | {counts} | {_remark(review)} |")
     if len(reviews) > most:
         lines.append(f"| {len(reviews) - most} more | | | | | | |")
     return lines

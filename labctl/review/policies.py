@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from labctl.rules import environment_facts
 from .changes import Policies
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from labctl.graph.rules import Judgement, NamedException, RuledResource, Violation
     from labctl.graph.values import Plain
@@ -42,17 +43,27 @@ def compared_policies(
     return _compared(before, after)
 
 
-def policies_of_preview(stack: str, steps: Iterable[Mapping[str, Plain]]) -> Policies:
+def policies_of_preview(
+    stack: str, steps: Iterable[Mapping[str, Plain]], exceptions: Sequence[NamedException] = ()
+) -> Policies:
     """Return what the changed resources of a preview break and mend, of the rules that need no other resource.
 
     Where the whole stack is not known, neither is what stands around a resource.
+
+    Parameters
+    ----------
+    stack
+        Its name, which says its environment.
+    steps
+        The preview's steps, as it has them.
+    exceptions
+        Named exceptions; a preview knows of no others before it.
     """
     listed = list(steps)
     alone = frozenset(rule.name for rule in RULES if not rule.needs_stack)
-    before = _judged(stack, _states(listed, "oldState"), ())
-    after = _judged(stack, _states(listed, "newState"), ())
-    found = _compared(before, after, alone)
-    return Policies(newly_broken=found.newly_broken, still_broken=found.still_broken, mended=found.mended, partly=True)
+    before = _judged(stack, _states(listed, "oldState"), exceptions)
+    after = _judged(stack, _states(listed, "newState"), exceptions)
+    return replace(_compared(before, after, alone), partly=True)
 
 
 def _states(steps: Iterable[Mapping[str, Plain]], key: str) -> list[RuledResource]:
@@ -82,20 +93,42 @@ def _compared(before: Judgement, after: Judgement, rules: Collection[str] | None
     was = [item for item in before.violations if rules is None or item.rule in rules]
     now = [item for item in after.violations if rules is None or item.rule in rules]
     was_excused = {_place(violation) for violation, _ in before.excused}
-    places, words = {_place(item) for item in was}, {_words(item) for item in was}
-    still = tuple(item for item in now if _place(item) in places or _words(item) in words)
-    left, left_words = {_place(item) for item in now}, {_words(item) for item in now}
-    mended = [item for item in was if _place(item) not in left and _words(item) not in left_words]
+    newly, mended = _unpaired(was, now)
     return Policies(
-        newly_broken=tuple(item for item in now if item not in still),
-        still_broken=still,
+        newly_broken=tuple(newly),
+        still_broken=tuple(item for item in now if item not in newly),
         mended=len(mended),
         newly_excused=tuple(
             (violation, exception.reason)
             for violation, exception in after.excused
-            if _place(violation) not in was_excused
+            if _place(violation) not in was_excused and (rules is None or violation.rule in rules)
         ),
     )
+
+
+def _unpaired(was: Sequence[Violation], now: Sequence[Violation]) -> tuple[list[Violation], list[Violation]]:
+    """Return what is only in `now`, and what is only in `was`.
+
+    One fault that moved stands for one: a second one with the same words beside it is new.
+    """
+    for key in (_place, _words):
+        left, found = Counter(map(key, now)), Counter(map(key, was))
+        was, now = _beyond(was, left, key), _beyond(now, found, key)
+    return list(now), list(was)
+
+
+def _beyond(
+    items: Sequence[Violation], known: Counter[tuple[str, str, str]], key: Callable[[Violation], tuple[str, str, str]]
+) -> list[Violation]:
+    """Return `items` without as many of each key as are `known`."""
+    left = known.copy()
+    beyond: list[Violation] = []
+    for item in items:
+        if left[key(item)] > 0:
+            left[key(item)] -= 1
+        else:
+            beyond.append(item)
+    return beyond
 
 
 def _place(violation: Violation) -> tuple[str, str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from difflib import unified_diff
+from itertools import takewhile
 from typing import TYPE_CHECKING, Final, cast
 
 from labctl.display.words import CHANGE_SYMBOLS
@@ -106,10 +107,26 @@ def _parts(old: str, new: str) -> list[str]:
 def _text_lines(old: str, new: str, most: int) -> list[str]:
     """Return the lines in which two texts differ, with what is next to them."""
     compared = list(unified_diff(old.splitlines(), new.splitlines(), lineterm="", n=CONTEXT))[2:]
-    found = ["  ⋯" if line.startswith("@@") else f"{line[:1]}   {line[1:]}" for line in compared]
+    found = ["  ⋯" if line.startswith("@@") else f"{line[:1]}   {line[1:]}" for line in _told_apart(compared)]
     found = found[1:] if found[:1] == ["  ⋯"] else found
     shown = [_cut(line) for line in found[:most]]
     return shown + ([f"    … and {len(found) - most} more lines"] if len(found) > most else [])
+
+
+def _told_apart(lines: list[str]) -> list[str]:
+    """Return the lines of a difference, long ones that begin alike from where they differ."""
+    shown = list(lines)
+    for at, line in enumerate(lines):
+        if line[:1] != "-" or (at and lines[at - 1][:1] == "-"):
+            continue
+        removed = list(takewhile(lambda each: each[:1] == "-", lines[at:]))
+        begin = at + len(removed)
+        added = list(takewhile(lambda each: each[:1] == "+", lines[begin:]))
+        for offset, (one, other) in enumerate(zip(removed, added, strict=False)):
+            if _cut(one[1:]) == _cut(other[1:]):
+                parts = _parts(one[1:], other[1:])
+                shown[at + offset], shown[begin + offset] = (f"{part[:1]}{part[4:]}" for part in parts)
+    return shown
 
 
 def _cut(text: str) -> str:

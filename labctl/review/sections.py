@@ -95,6 +95,8 @@ def stack_section(review: StackReview, limits: Limits) -> list[str]:
 
 
 def _counted(review: StackReview) -> str:
+    if review.error:
+        return "not known"
     counts = [f"{count} {word}" for operation, (_, word) in SIGNS.items() if (count := review.counts.get(operation))]
     kept = f"{review.unchanged} as they are"
     return ", ".join([*counts, kept] if review.unchanged else counts) or "no resource changes"
@@ -148,11 +150,11 @@ def _policies(policies: Policies, limits: Limits) -> list[str]:
                 f"{code(item.what)}. Right would be: {code(item.remedy)}"
             )
         lines += [*_more(len(policies.newly_broken) - limits.violations, "more"), ""]
-    for violation, reason in policies.newly_excused[: limits.violations]:
-        lines += [
-            f"- a new exception lets {code(urn_name(violation.urn))} break {code(violation.rule)}: {code(reason)}",
-        ]
-    lines += [""] if policies.newly_excused else []
+    # One exception may be for several places.
+    excused = dict.fromkeys((item.urn, item.rule, reason) for item, reason in policies.newly_excused)
+    for urn, rule, reason in list(excused)[: limits.violations]:
+        lines.append(f"- an exception lets {code(urn_name(urn))} break {code(rule)} from now on: {code(reason)}")
+    lines += [""] if excused else []
     sentences: list[str] = []
     if policies.still_broken:
         sentences.append(f"Broken before and still: {plural(len(policies.still_broken), 'place')}.")

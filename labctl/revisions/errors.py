@@ -10,7 +10,7 @@ from labctl.exit_codes import ExitCode
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["GitError", "NoRepositoryError", "RehearsalError", "UnknownRevisionError"]
+__all__ = ["GitError", "NoRepositoryError", "RehearsalError", "UnknownRevisionError", "UnsafeRevisionError"]
 
 
 class GitError(LabError):
@@ -34,6 +34,15 @@ class UnknownRevisionError(GitError):
             f"there is no revision {revision!r} here; name a commit, branch or tag "
             "(a shallow clone has few: `git fetch --unshallow`, or fetch-depth: 0 in the workflow)"
         )
+
+
+class UnsafeRevisionError(LabError):
+    """A revision has a link that leads out of it: what it would show is not the revision's."""
+
+    exit_code = ExitCode.INVALID
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"{name!r} is a link out of the revision; nothing of it is run")
 
 
 class RehearsalError(LabError):

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from .errors import NoRepositoryError, UnknownRevisionError
+from .errors import NoRepositoryError, UnknownRevisionError, UnsafeRevisionError
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
@@ -39,6 +39,8 @@ def revision_tree(root: Path, revision: str | None) -> Generator[Path]:
     ------
     NoRepositoryError, UnknownRevisionError
         Git has no such thing.
+    UnsafeRevisionError
+        The revision has a link that leads out of it.
     """
     with tempfile.TemporaryDirectory(prefix="labctl-revision-") as name:
         folder = Path(name).resolve()
@@ -107,7 +109,10 @@ def _extract(root: Path, commit: str, folder: Path) -> None:
         return
     packed = _git(root, "archive", "--format=tar", commit, "--", *wanted)
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-        archive.extractall(folder, filter="data")
+        try:
+            archive.extractall(folder, filter="data")
+        except tarfile.FilterError as error:
+            raise UnsafeRevisionError(error.tarinfo.name) from error
 
 
 def _copy_working_tree(root: Path, folder: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
 from labctl.errors import UnknownStackError
-from labctl.graph.rules import EXCEPTIONS_FILE, RULE_NAMES, NamedException, load_exceptions
+from labctl.graph.rules import EXCEPTIONS_FILE, RULE_NAMES, ExceptionsFileError, NamedException, load_exceptions
 from labctl.lab import find_root
 from labctl.review import (
     DescriptionError,
@@ -33,10 +33,11 @@ from labctl.review import (
 )
 from labctl.review.markdown import code
 from labctl.revisions import WORKING_TREE, changed_files, compare_trees, revision_tree, short_commit
+from labctl.rules import WrongExceptionsError
 from stacks.environments import environment_of
 from stacks.errors import UnknownEnvironmentError
 
-from .session import print_json
+from .session import error_console, print_json, teller
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -50,6 +51,10 @@ __all__ = ["Request", "review", "reviews_of"]
 STDIN: Final = "-"
 LONGEST_DESCRIPTION: Final = 1_000_000
 """Characters of a description that are read; GitHub allows 65,536."""
+NO_PREVIEW: Final = (
+    '{"diagnostics": [{"severity": "error", "message": "no preview was printed; the log of its run says why"}]}'
+)
+"""What an empty file is read as: an engine that fails early prints nothing; other stacks are reviewed anyway."""
 JUDGES: Final = (".github", "labctl", "policies", "stacks/environments.py", "requirements.txt", "requirements-dev.txt")
 """What this check consists of: a change there may change what it says."""
 
@@ -75,6 +80,8 @@ def review(request: Request, *, as_json: bool) -> None:
     ------
     NothingToReviewError, UnknownPreviewError, DescriptionError, PreviewShapeError, UnknownStackError
         The request is not understood.
+    WrongExceptionsError
+        ``policies/exceptions.yaml`` is wrong.
     NotPassedError
         The change does not pass.
     """
@@ -97,10 +104,11 @@ def review(request: Request, *, as_json: bool) -> None:
 
 def _of_revisions(request: Request, named: tuple[Named, ...]) -> tuple[list[StackReview], Subject]:
     root, base = find_root(), str(request.base)
+    teller(error_console())(f"rendering every stack that differs from {base}")
     with revision_tree(root, base) as before, revision_tree(root, request.head) as after:
         changes = compare_trees(before, after, request.stacks or None, names=(base, request.head or WORKING_TREE))
         _all_known(request.stacks, changes)
-        exceptions = _exceptions(before), _exceptions(after)
+        exceptions = _exceptions_before(before), _exceptions(after)
     reviews = reviews_of(changes, named, exceptions)
     commits = (
         code(short_commit(root, base)),
@@ -145,15 +153,17 @@ def _judges(root: Path, base: str, head: str | None) -> tuple[str, ...]:
 
 def _of_previews(request: Request, named: tuple[Named, ...]) -> tuple[list[StackReview], Subject]:
     reviews: list[StackReview] = []
+    exceptions = _exceptions(find_root())
     for given in request.previews:
         path, stack = _preview(given, request.stacks)
         try:
             text = path.read_text(encoding="utf-8")
         except (OSError, ValueError) as error:
             raise PreviewShapeError(str(path), str(error)) from None
+        text = text if text.strip() else NO_PREVIEW
         preview = read_preview_text(text, str(path))
         steps = cast("list[dict[str, Plain]]", json.loads(text).get("steps", []))
-        reviews.append(review_preview(preview, _permission(stack, named), _policies_of_steps(stack, steps)))
+        reviews.append(review_preview(preview, _permission(stack, named), _policies_of_steps(stack, steps, exceptions)))
     words = f"Previews with credentials, of {len(reviews)} stacks, against what is deployed."
     return reviews, Subject(kind="previews", words=words, command=_command(request))
 
@@ -182,15 +192,36 @@ def _policies(change: StackChange, exceptions: tuple[Sequence[NamedException], S
     return compared_policies(change.stack, change.base_resources, change.resources, exceptions)
 
 
-def _policies_of_steps(stack: str, steps: Sequence[dict[str, Plain]]) -> Policies:
+def _policies_of_steps(stack: str, steps: Sequence[dict[str, Plain]], exceptions: Sequence[NamedException]) -> Policies:
     try:
-        return policies_of_preview(stack, steps)
+        return policies_of_preview(stack, steps, exceptions)
     except UnknownEnvironmentError:
         return Policies(partly=True)
 
 
 def _exceptions(tree: Path) -> tuple[NamedException, ...]:
-    return load_exceptions(tree / EXCEPTIONS_FILE, RULE_NAMES)
+    """Return the exceptions under review.
+
+    Raises
+    ------
+    WrongExceptionsError
+        The file is wrong.
+    """
+    try:
+        return load_exceptions(tree / EXCEPTIONS_FILE, RULE_NAMES)
+    except ExceptionsFileError as error:
+        raise WrongExceptionsError(error) from error
+
+
+def _exceptions_before(tree: Path) -> tuple[NamedException, ...]:
+    """Return the exceptions that there were: of rules that may be gone, none where the file was wrong.
+
+    A change that mends the file, or renames a rule, has to be judged like any other.
+    """
+    try:
+        return load_exceptions(tree / EXCEPTIONS_FILE)
+    except ExceptionsFileError:
+        return ()
 
 
 def _all_known(stacks: Sequence[str], changes: dict[str, StackChange]) -> None:

@@ -29,6 +29,12 @@ def _check(resource: RuledResource, _around: Surroundings) -> Iterator[Finding]:
                 what="a folder of the host is shown to a pod",
                 remedy="use a claim, an emptyDir or a ConfigMap; or name an exception that says why it has to be",
             )
+        elif node.key == "driver" and isinstance(node.value, str) and "hostpath" in node.value.lower():
+            yield Finding(
+                path=node.place,
+                what="the CSI driver shows a folder of the host",
+                remedy="use the lab's storage; or name an exception that says why it has to be",
+            )
     if resource.kind == "PersistentVolume" and at(resource.inputs, "spec", "local") is not None:
         yield Finding(
             path="spec.local",

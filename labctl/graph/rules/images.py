@@ -33,6 +33,8 @@ def _check(resource: RuledResource, _around: Surroundings) -> Iterator[Finding]:
     for node in resource.nodes:
         if isinstance(node.value, str):
             yield from _reference(node)
+        elif isinstance(node.value, list) and IMAGE_KEY.search(node.key):
+            yield from _listed(node, node.value)
         elif isinstance(node.value, dict) and _in_parts(node, node.value):
             yield from _parts(node, node.value)
 
@@ -43,6 +45,16 @@ def _reference(node: Node) -> Iterator[Finding]:
     is_version_only = not node.value or DIGEST.search(text(node.value)) is not None
     if IMAGE_KEY.search(node.key) and not is_part and not is_version_only:
         yield Finding(path=node.place, what=f"the image {node.shown} has no digest", remedy=REMEDY)
+
+
+def _listed(node: Node, items: list[Value]) -> Iterator[Finding]:
+    """Yield images of a list of texts, ``images: [...]``."""
+    for index, item in enumerate(items):
+        found = opened(item)
+        if isinstance(found, str) and found and DIGEST.search(found) is None:
+            sealed = node.sealed or found is not item
+            one = Node(node.path if sealed else (*node.path, index), node.key, found, {}, sealed)
+            yield Finding(path=one.place, what=f"the image {one.shown} has no digest", remedy=REMEDY)
 
 
 def _in_parts(node: Node, parts: dict[str, Value]) -> bool:

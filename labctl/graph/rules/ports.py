@@ -24,17 +24,22 @@ PORT_KEYS: Final = frozenset({"nodeport", "nodeports"})
 """Keys of a Service's ports on hosts, in objects and in values of charts, in lower case."""
 ALLOCATE: Final = "allocateLoadBalancerNodePorts"
 """Switch of a Service of type LoadBalancer (API reference of Kubernetes; true by default)."""
+EXTERNAL: Final = "externalIPs"
+"""Addresses that every host's kube-proxy takes for a Service, whatever its type (API reference of Kubernetes)."""
 
 
 def _check(resource: RuledResource, _around: Surroundings) -> Iterator[Finding]:
     """Yield every Service, or setting of one, that opens a port on every host."""
     for node in resource.nodes:
-        if node.key == "type" and node.value == "NodePort":
+        if node.value == "NodePort" and words(node.key)[-1:] == ("type",):
             what = "a Service of type NodePort opens a port on every host"
             yield Finding(path=node.place, what=what, remedy="use ClusterIP, and a route of the gateway")
         elif node.key == "type" and node.value == "LoadBalancer" and opened(node.siblings.get(ALLOCATE)) is not False:
             what = "a Service of type LoadBalancer opens a port on every host as well"
             yield Finding(path=node.place, what=what, remedy=f"set {ALLOCATE}: false")
+        elif node.key == EXTERNAL and sequence(node.value):
+            what = "every host takes these addresses for its own, past the gateway"
+            yield Finding(path=node.place, what=what, remedy=f"leave {EXTERNAL} out")
         elif "".join(words(node.key)) in PORT_KEYS and _is_set(node.value):
             what = "a port of every host is named"
             yield Finding(path=node.place, what=what, remedy=f"leave {node.key} out")

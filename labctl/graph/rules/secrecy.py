@@ -46,6 +46,8 @@ HARMLESS: Final = re.compile(
     r"|true|false|yes|no|none|null|\d+(?:\.\d+)?[a-zA-Z]{0,2}|/.*|\$\{[^}]*\}|\$\([^)]*\)|\{\{.*\}\}", re.DOTALL
 )
 """Texts under such a name that are none: a switch, a length, a duration, a path, a reference to fill in."""
+ARGUMENT: Final = re.compile(r"--?(?P<name>[A-Za-z][\w.-]*)=(?P<value>\S+)")
+"""One argument of a command line that names what it gives."""
 SHAPES: Final = {
     "a private key": (("PRIVATE KEY",), r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----\s+[A-Za-z0-9+/=]{16}"),
     "an access key of AWS": (("AKIA",), r"\bAKIA[0-9A-Z]{16}\b"),
@@ -70,12 +72,16 @@ def _check(resource: RuledResource, _around: Surroundings) -> Iterator[Finding]:
         return
     if resource.is_object and resource.kind == "Secret":
         yield from _unsealed(resource)
-        return
-    for node in nodes(resource.inputs):
+        # Its annotations and labels are no more sealed than any other object's.
+        rest: Value = {key: value for key, value in resource.inputs.items() if key not in SECRET_FIELDS}
+    else:
+        rest = resource.inputs
+    for node in nodes(rest):
         if not node.sealed:
             yield from _named(node)
-    for path, found in plain_texts(resource.inputs):
+    for path, found in plain_texts(rest):
         yield from _shaped(path, found)
+        yield from _argument(path, found)
 
 
 def _unsealed(resource: RuledResource) -> Iterator[Finding]:
@@ -109,6 +115,13 @@ def _is_secret_name(name: str) -> bool:
     if NAMES_ONE.intersection(parts):
         return False
     return any(parts[-len(ending) :] == ending for ending in SECRET_ENDINGS)
+
+
+def _argument(path: Path, found: str) -> Iterator[Finding]:
+    """Yield an argument of a command line that gives a secret: ``--password=correct-horse``."""
+    match = ARGUMENT.fullmatch(found)
+    if match is not None and _is_secret_name(match["name"]) and HARMLESS.fullmatch(match["value"]) is None:
+        yield Finding(path=path_text(path), what=f"{match['name']} is in plain text", remedy=REMEDY)
 
 
 def _shaped(path: Path, found: str) -> Iterator[Finding]:

@@ -6,11 +6,22 @@ import re
 from dataclasses import replace
 
 import pytest
-from preview_samples import CONFIG_MAP, VOLUME, reviewed, step, urn
+from preview_samples import CONFIG_MAP, VOLUME, preview, reviewed, state, step, urn
 
 from labctl.exit_codes import ExitCode
 from labctl.graph.rules import Severity, Violation
-from labctl.review import LONGEST_COMMENT, Policies, StackReview, Subject, comment_on, marker, verdict_of
+from labctl.review import (
+    LONGEST_COMMENT,
+    Permission,
+    Policies,
+    StackReview,
+    Subject,
+    comment_on,
+    marker,
+    review_revisions,
+    verdict_of,
+)
+from labctl.revisions import StackChange
 
 SUBJECT = Subject(kind="revisions", words="One compared with the other.", command="labctl review --base main")
 HOSTILE = "```\n</details>\n<img src=x>\n@everyone `x` | y \u202e #1 https://evil.example"
@@ -129,6 +140,62 @@ def test_a_comment_that_shows_nothing_says_so() -> None:
     assert comment_on([], SUBJECT).startswith(marker("revisions"))
 
 
+def test_what_is_not_known_is_not_called_none() -> None:
+    invalid = replace(reviewed(stack="test"), error="no such key")
+    comment = comment_on([invalid, reviewed()], SUBJECT)
+    assert "## 1 stack cannot be rendered\n" in comment
+    assert "| `test` | ? | ? | ? | ? | ? | **cannot be rendered** |" in comment
+    assert "### `test`: not known" in comment
+    made = reviewed(step("create", CONFIG_MAP, "x", None, {}))
+    both = comment_on([invalid, made], SUBJECT)
+    assert "## 1 stack cannot be rendered; 1 resource in 1 of 2 stacks\n" in both
+    assert "| `prod` | 1 | 0 | 0 | 0 | 0 |" in both
+
+
+def test_long_lines_that_begin_alike_are_shown_where_they_differ() -> None:
+    long = f"accept {{ {', '.join(f'192.0.2.{number}/32' for number in range(40))} }}"
+    old, new = (f"first\n{long}\n{text}\n{long}{end}\nlast" for text, end in (("short", " one"), ("other", " two")))
+    comment = comment_on([reviewed(step("update", CONFIG_MAP, "x", {"data": old}, {"data": new}))], SUBJECT)
+    shown = [line for line in comment.splitlines() if line.startswith(("-   ", "+   "))]
+    assert [line[:1] for line in shown] == ["-", "-", "+", "+"]
+    assert shown[0] == "-   short"
+    assert shown[2] == "+   other"
+    assert shown[1].endswith(" one")
+    assert shown[3].endswith(" two")
+
+
+def test_who_is_turned_out_of_the_cluster_by_another_host_is_destroyed() -> None:
+    command = "command:remote:Command"
+    steps = [step("delete", command, name, {}, None) for name in ("b-cp-1-member", "b-cp-2-member", "b-cp-2-join")]
+    for each in steps:
+        each["urn"] = str(each["urn"]).replace("lab:index:Hub", "lab:index:NodeBootstrap")
+        old = each["oldState"]
+        assert isinstance(old, dict)
+        old["urn"] = each["urn"]
+    assert [item.what for item in reviewed(*steps).destroyed] == [
+        "a node of the cluster (b-cp-1)",
+        "a node of the cluster (b-cp-2)",
+    ]
+
+
+@pytest.mark.parametrize(("lost", "count"), [(True, 0), (False, 1)])
+def test_a_machine_that_is_lost_is_named_by_the_stack_file(*, lost: bool, count: int) -> None:
+    command = "command:remote:Command"
+    leaving = state(command, "b-cp-1-member", {})
+    leaving["urn"] = str(leaving["urn"]).replace("lab:index:Hub", "lab:index:NodeBootstrap")
+    join = leaving | {"urn": str(leaving["urn"]).replace("-member", "-join")}
+    made = preview({"op": "delete", "urn": leaving["urn"], "oldState": leaving})
+    kept = join | {"retainOnDelete": lost}
+    change = StackChange(stack="prod", preview=made, base_resources=(leaving, join), resources=(kept,))
+    assert len(review_revisions(change, Permission(stack="prod"), Policies()).destroyed) == count
+
+
+def test_an_exception_for_several_places_is_said_once() -> None:
+    excused = tuple((replace(broken(), path=path), "It has to be so.") for path in ("a", "b"))
+    comment = comment_on([reviewed(policies=Policies(newly_excused=excused))], SUBJECT)
+    assert comment.count("- an exception lets `x0` break `image-digest` from now on: `It has to be so.`") == 1
+
+
 def test_an_invalid_stack_weighs_more_than_destruction_and_that_more_than_a_rule() -> None:
     destroying = reviewed(step("delete", VOLUME, "pv", {}, None))
     breaking = reviewed(policies=Policies(newly_broken=(broken(),)))
@@ -160,9 +227,9 @@ def test_what_is_protected_has_to_be_named_whatever_it_is() -> None:
 
 def test_what_is_retained_is_not_destroyed() -> None:
     kept = step("delete", VOLUME, "pv", {}, None)
-    state = kept["oldState"]
-    assert isinstance(state, dict)
-    state["retainOnDelete"] = True
+    old = kept["oldState"]
+    assert isinstance(old, dict)
+    old["retainOnDelete"] = True
     assert not reviewed(kept).destroyed
 
 

@@ -71,7 +71,32 @@ def test_a_preview_of_ours_is_read_like_the_official_one(
     monkeypatch.setenv("PULUMI_BACKEND_URL", f"file://{tmp_path}/state")
     assert run(("preview", "--stack", "dev", "--json")) == ExitCode.OK
     (tmp_path / "dev.json").write_text(capsys.readouterr().out, encoding="utf-8")
-    run(("review", "--preview", f"{tmp_path}/dev.json=dev", "--json"))  # what the rules say of it is not the question
+    assert run(("review", "--preview", f"{tmp_path}/dev.json=dev", "--json")) == ExitCode.OK
     (stack,) = json.loads(capsys.readouterr().out)["stacks"]
+    assert stack["policies"]["newlyBroken"] == []
+    assert stack["policies"]["newlyExcused"], "the exceptions of this project hold for a preview, too"
     summary = json.loads((tmp_path / "dev.json").read_text(encoding="utf-8"))["changeSummary"]
     assert stack["counts"] == summary
+
+
+def test_a_wrong_file_of_exceptions_is_said_and_one_that_is_mended_passes(
+    inside: Path, repository: Repository, capsys: pytest.CaptureFixture[str]
+) -> None:
+    repository.branch("wrong", substituted("policies/exceptions.yaml", "rule: no-host-path", "rule: no-hostpath"))
+    asked = ("review", "--base", "main", "--head", "wrong", "--stack", "dev")
+    assert run(asked) == ExitCode.INVALID
+    assert "there is no rule 'no-hostpath'" in " ".join(capsys.readouterr().err.split())
+    assert run(("review", "--base", "wrong", "--head", "main", "--stack", "dev")) == ExitCode.OK
+
+
+def test_an_engine_that_printed_nothing_fails_and_hides_no_other_stack(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(root)
+    (tmp_path / "prod.json").write_text("", encoding="utf-8")
+    (tmp_path / "test.json").write_text('{"changeSummary": {"same": 3}}', encoding="utf-8")
+    given = [f"--preview={tmp_path}/{stack}.json={stack}" for stack in ("prod", "test")]
+    assert run(("review", *given)) == ExitCode.FAILED
+    comment = capsys.readouterr().out
+    assert "no preview was printed" in comment
+    assert "Not touched: `test` (3 resources as they are)" in comment

@@ -200,7 +200,12 @@ OPEN = {"sha": "a" * 40, "state": "open"}
 
 
 def posted(
-    root: Path, folder: Path, files: Mapping[str, str], pull: Mapping[str, str] = OPEN, comments: object = ()
+    root: Path,
+    folder: Path,
+    files: Mapping[str, str],
+    pull: Mapping[str, str] = OPEN,
+    comments: object = (),
+    **about: object,
 ) -> Object:
     """Return what the script that makes the comment does with these files of an artifact."""
     node = shutil.which("node")
@@ -219,6 +224,8 @@ def posted(
         "head_repository": {"id": 7},
         "html_url": "https://example.org/run",
         "conclusion": "failure",
+        "repository": {"id": 1},
+        **about,
     }
     given = {
         "pull": {"head": {"sha": pull["sha"], "repo": {"id": 7}}, "state": pull["state"]},
@@ -282,3 +289,33 @@ def test_a_hostile_artifact_pings_and_links_nobody(root: Path, tmp_path: Path) -
     body = str(call["body"]).partition("<sub>")[0]
     for piece in ("@everyone", "<a", "](", "<!-- x"):
         assert piece not in body
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://evil.example",
+        "WWW.evil.example",
+        "[here]\n\n[here]: /settings",
+        "&#64;everyone",
+        "&#x40;everyone",
+        "&commat;everyone",
+        "fixes #12",
+        "other/repository#12",
+        "GH-12",
+    ],
+)
+def test_a_hostile_text_is_no_link_either(root: Path, tmp_path: Path, text: str) -> None:
+    files = GOOD | {"comment.md": f"{MARKER}\n{text} `a &lt; b` oci\n"}
+    ((_, call),) = cast("list[tuple[str, Object]]", posted(root, tmp_path, files)["calls"])
+    body = str(call["body"]).partition("<sub>")[0]
+    assert text not in body
+    assert body.replace("\u200b", "").strip() == files["comment.md"].strip(), "and it reads the same"
+    assert "&lt;" in body
+
+
+def test_a_fork_has_no_previews_with_credentials(root: Path, tmp_path: Path) -> None:
+    files = GOOD | {"comment.md": "<!-- labctl review: previews -->\n## Nothing changes\n"}
+    name = "preview-with-credentials"
+    assert posted(root, tmp_path, files, name=name)["calls"] == []
+    assert len(cast("list[object]", posted(root, tmp_path, files, name=name, repository={"id": 7})["calls"])) == 1

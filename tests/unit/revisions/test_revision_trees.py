@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from labctl.revisions import changed_files, revision_tree, short_commit
-from labctl.revisions.errors import NoRepositoryError, UnknownRevisionError
+from labctl.revisions.errors import NoRepositoryError, UnknownRevisionError, UnsafeRevisionError
 
 GIT = shutil.which("git") or "git"
 
@@ -75,3 +75,12 @@ def test_what_is_no_revision_is_refused(project: Path, revision: str) -> None:
 def test_no_repository_is_refused(tmp_path: Path) -> None:
     with pytest.raises(NoRepositoryError), revision_tree(tmp_path, "main"):
         pass
+
+
+@pytest.mark.parametrize("target", ["/etc/passwd", "../../../../etc/passwd"])
+def test_a_link_out_of_the_revision_is_refused(project: Path, target: str) -> None:
+    (project / "Pulumi.evil.yaml").symlink_to(target)
+    git(project, "add", "--all")
+    git(project, "commit", "--quiet", "--message", "two")
+    with pytest.raises(UnsafeRevisionError, match=r"Pulumi\.evil\.yaml"), revision_tree(project, "HEAD"):
+        pytest.fail("nothing of it may be unpacked for use")

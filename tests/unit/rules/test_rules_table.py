@@ -21,6 +21,7 @@ ENFORCE = 'metadata.labels["pod-security.kubernetes.io/enforce"]'
 STACK_LABEL = 'metadata.labels["lab.internal/stack"]'
 PLAIN_ROUTES = "spec.listeners[0].allowedRoutes"
 KUBERNETES = "spec.provider.kubernetes"
+HOST_DRIVER = "values.hub.extraVolumes[0].csi.driver"
 SERVICE = f"{KUBERNETES}.envoyService"
 REDIRECT = "spec.rules[0].filters[0].requestRedirect"
 STEP = re.compile(r'([^.\[\]"]+)(?![^\[]*\])|\[(\d+)\]|\["([^"]+)"\]')
@@ -93,6 +94,7 @@ CHANGES = [
     fine("image-digest", NFS, "values.image.nfs", {"pullPolicy": "IfNotPresent"}),
     bad("image-digest", PROXIES, f"{KUBERNETES}.envoyDeployment.container.image", "docker.io/envoyproxy/envoy:v1.37"),
     fine("image-digest", PROXIES, f"{KUBERNETES}.envoyDeployment.container.image", UNKNOWN),
+    bad("image-digest", GPU, "values.images", ["quay.io/x/y:latest", f"quay.io/x/z@{DIGEST}"], "values.images[0]"),
     # charts
     bad("chart-pinned", HUB, "version", "~4.4"),
     bad("chart-pinned", HUB, "version", REMOVED),
@@ -120,6 +122,10 @@ CHANGES = [
     bad("no-plain-secret", "hub-notices", "data.key", "-----BEGIN PRIVATE KEY-----\nMIGHAgEAMBMGByqGSM49AgEG\n"),
     bad("no-plain-secret", "gpu-teaching", "environment.GITHUB_TOKEN", "x1"),
     bad("no-plain-secret", "gpu-teaching", "create", "curl -H 'authorization: Bearer ghp_" + "a1" * 18 + "'"),
+    bad("no-plain-secret", "hub-keys", "metadata.annotations.password", "correct-horse"),
+    bad("no-plain-secret", "hub-keys", "metadata.annotations.note", "ghp_" + "a1" * 18),
+    bad("no-plain-secret", HUB, "values.hub.args", ["--password=correct-horse"], "values.hub.args[0]"),
+    fine("no-plain-secret", HUB, "values.hub.args", ["--token=$(TOKEN)", "--token-ttl=5m", "--secret=/run/secret"]),
     # privileges
     bad("no-privileges", "network-metallb", "values.speaker.hostNetwork", value=True),
     bad("no-privileges", HUB, "values.hub.config.KubeSpawner.privileged", value=True),
@@ -127,6 +133,19 @@ CHANGES = [
     bad("no-privileges", HUB, "values.hub.security.capabilities.add", ["SYS_ADMIN"]),
     fine("no-privileges", HUB, "values.hub.security.capabilities.add", ["NET_BIND_SERVICE"]),
     bad("no-privileges", HUB, "values.hub.seccompProfile", {"type": "Unconfined"}),
+    bad("no-privileges", HUB, "values.hub.privileged", "true"),
+    fine("no-privileges", HUB, "values.hub.privileged", "false"),
+    bad("no-privileges", HUB, "values.hub.seLinuxOptions", {"type": "spc_t"}),
+    bad("no-privileges", HUB, "values.hub.seLinuxOptions", {"type": "container_t", "user": "root"}),
+    fine("no-privileges", HUB, "values.hub.seLinuxOptions", {"type": "container_t", "level": "s0:c1,c2"}),
+    bad("no-privileges", HUB, "values.hub.sysctls", [{"name": "kernel.msgmax", "value": "65536"}]),
+    fine("no-privileges", HUB, "values.hub.sysctls", [{"name": "net.ipv4.tcp_rmem", "value": "4096 87380 6291456"}]),
+    bad(
+        "no-privileges",
+        HUB,
+        'values.hub.annotations["container.apparmor.security.beta.kubernetes.io/hub"]',
+        "unconfined",
+    ),
     bad("no-privileges", NFS, "values.node.hostPort", 2049),
     fine("no-privileges", NFS, "values.node.hostPort", 0),
     bad("pod-security", "network-gateway-namespace", ENFORCE, "privileged"),
@@ -134,6 +153,7 @@ CHANGES = [
     fine("pod-security", "hub-namespace", ENFORCE, "baseline"),
     # host paths
     bad("no-host-path", HUB, "values.hub.extraVolumes[0].hostPath", {"path": "/"}),
+    bad("no-host-path", HUB, "values.hub.extraVolumes[0].csi", {"driver": "hostpath.csi.k8s.io"}, HOST_DRIVER),
     bad("no-host-path", "hub-groups-pv", "spec.hostPath", {"path": "/tank"}),
     bad("no-host-path", "hub-groups-pv", "spec.local", {"path": "/mnt/disk"}),
     bad("no-host-path", GPU, "values.hostPaths", {"rootFS": "/"}),
@@ -158,6 +178,9 @@ CHANGES = [
     # ports
     bad("no-node-port", HUB, "values.proxy.service.type", "NodePort"),
     bad("no-node-port", HUB, "values.proxy.service.type", "LoadBalancer"),
+    bad("no-node-port", HUB, "values.proxy.serviceType", "NodePort"),
+    bad("no-node-port", HUB, "values.proxy.service.externalIPs", ["192.0.2.1"]),
+    fine("no-node-port", HUB, "values.proxy.service.externalIPs", []),
     bad("no-node-port", HUB, "values.proxy.service.nodePorts", {"http": 30080}),
     fine("no-node-port", HUB, "values.proxy.service.nodePorts", {"http": None, "https": ""}),
     bad("no-node-port", PROXIES, f"{SERVICE}.allocateLoadBalancerNodePorts", REMOVED, f"{SERVICE}.type"),
