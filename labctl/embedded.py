@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from .lab import Lab
     from .local_hub.hub import LocalHub
 
-__all__ = ["control_plane_of", "hub_of", "nodes_of", "start"]
+__all__ = ["control_plane_of", "hub_of", "nodes_of", "start", "tenant_hub"]
 
 DEFAULT_POD_NETWORK = "10.244.0.0/16"
 """Pod network of a stack without a network section (flannel's and kubeadm's customary example)."""
@@ -56,6 +56,13 @@ def hub_of(lab: Lab, progress: Progress) -> LocalHub:
     from .local_hub.hub import LocalHub  # noqa: PLC0415 - only what concerns the hub pays for it
 
     return LocalHub(lab.folder, control_plane_of(lab, progress), progress)
+
+
+def tenant_hub(lab: Lab, tenant: str, plane: ControlPlane, progress: Progress) -> LocalHub:
+    """Return the local hub of a stack that lives on `plane`, the control plane of `lab`, running or not."""
+    from .local_hub.hub import LocalHub  # noqa: PLC0415 - only what concerns the hub pays for it
+
+    return LocalHub(lab.root / ".lab" / tenant, plane, progress)
 
 
 def nodes_of(lab: Lab) -> list[SimulatedNode]:

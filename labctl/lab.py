@@ -14,7 +14,7 @@ from labctl.engine.registry import ProviderRegistry
 from labctl.engine.state import SecretsManager, Stack, UpdateKind, known_passphrases, open_backend, open_stack
 from labctl.graph.program import Program, script
 from stacks.environments import Environment, environment_of
-from stacks.loading import StackFile, load_cluster, load_stack_file, require_fits_owner, stack_file_path
+from stacks.loading import StackFile, load_cluster, load_stack_file, require_fits_owner, stack_file_path, stack_names
 from stacks.project import PROJECT
 from stacks.reading import read_yaml
 from stacks.secrets import used_secrets
@@ -212,8 +212,7 @@ def open_lab(stack: str, root: Path | None = None) -> Lab:
     folder = find_root() if root is None else root
     path = stack_file_path(stack, folder)
     if not path.is_file():
-        known = sorted(found.name.split(".")[1] for found in folder.glob("Pulumi.*.yaml"))
-        raise UnknownStackError(stack=stack, known=known)
+        raise UnknownStackError(stack=stack, known=stack_names(folder))
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
     file = load_stack_file(path)

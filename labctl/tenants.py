@@ -8,7 +8,7 @@ from labctl.engine.state import UpdateKind, open_stack
 from labctl.lab import open_lab
 from stacks.config import CLUSTER_KEY
 from stacks.errors import StackFileError
-from stacks.loading import PlainValue, load_stack_file
+from stacks.loading import PlainValue, load_stack_file, stack_file_path, stack_names
 from stacks.project import PROJECT
 
 from .errors import OwnerAbsentError, TenantsError
@@ -39,8 +39,11 @@ def tenants_of(lab: Lab) -> tuple[str, ...]:
 
     The files are only read, not judged: a tenant with a mistake in its file is still one.
     """
-    named = ((path.name.split(".")[1], path) for path in sorted(lab.root.glob("Pulumi.*.yaml")))
-    return tuple(stack for stack, path in named if stack != lab.stack and lab.stack in _owners(path))
+    return tuple(
+        stack
+        for stack in stack_names(lab.root)
+        if stack != lab.stack and lab.stack in _owners(stack_file_path(stack, lab.root))
+    )
 
 
 def require_no_tenants(lab: Lab) -> None:

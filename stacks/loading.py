@@ -34,6 +34,7 @@ __all__ = [
     "load_stack_file",
     "require_fits_owner",
     "stack_file_path",
+    "stack_names",
 ]
 
 
@@ -87,6 +88,11 @@ class StackFile:
 def stack_file_path(stack: str, root: FilePath = ROOT) -> FilePath:
     """Return where the file of a stack is: ``Pulumi.<stack>.yaml`` in the project's folder."""
     return root / f"Pulumi.{stack}.yaml"
+
+
+def stack_names(root: FilePath = ROOT) -> list[str]:
+    """Return the names of the stacks that have a file in the project's folder, sorted."""
+    return sorted(path.name.removeprefix("Pulumi.").removesuffix(".yaml") for path in root.glob("Pulumi.*.yaml"))
 
 
 def load_stack_file(path: FilePath) -> StackFile:
@@ -189,8 +195,7 @@ def require_fits_owner(file: StackFile, stack: str, cluster: ClusterConfig) -> N
 
     path = stack_file_path(owner, file.path.parent)
     if not path.is_file():
-        known = sorted(found.name.split(".")[1] for found in file.path.parent.glob("Pulumi.*.yaml"))
-        others = ", ".join(other for other in known if other != stack)
+        others = ", ".join(other for other in stack_names(file.path.parent) if other != stack)
         what, remedy = f"there is no Pulumi.{owner}.yaml beside this file", f"write one of {others or 'none'}"
         problems = [Problem(path=("nodes", "adopt", "owner"), what=what, remedy=remedy)]
     else:

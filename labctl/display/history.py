@@ -23,6 +23,8 @@ __all__ = ["age", "print_entry", "print_history", "print_state_changes"]
 
 MOST_PATHS: Final = 8
 """Changed properties named per resource."""
+BEGAN_WIDTH: Final = len("2026-11-20 09:14")
+"""Columns of a time: on a narrow terminal other columns give way."""
 UNITS: Final = (("day", 86_400), ("hour", 3_600), ("minute", 60))
 """Seconds."""
 
@@ -42,18 +44,11 @@ def print_history(console: Console, stack: str, runs: Sequence[PastRun], *, coun
     if not runs:
         console.print(f"{stack} has no history: nothing has been done to this state yet", markup=False)
         return
-    table = Table(
-        "version",
-        "what",
-        "began (UTC)",
-        "took",
-        "who",
-        "revision",
-        "changes",
-        "message",
-        title=f"{stack}: history",
-        title_justify="left",
-    )
+    table = Table(title=f"{stack}: history", title_justify="left", box=None, pad_edge=False)
+    for name in ("version", "what", "began (UTC)", "took", "who", "revision", "changes", "message"):
+        is_short = name in {"version", "took", "revision"}
+        least = BEGAN_WIDTH if name.startswith("began") else None
+        table.add_column(name, no_wrap=is_short, min_width=least, overflow="fold")
     for run in runs:
         table.add_row(
             str(run.version),

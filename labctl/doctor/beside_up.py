@@ -49,11 +49,14 @@ class BesideUp:
         Its state before; an empty one has nothing to ask about.
     console
         Where it is told.
+    refreshes
+        Whether this `up` looks at what is really there first: then it brings back what somebody has deleted.
     """
 
-    def __init__(self, lab: Lab, snapshot: Snapshot, console: Console) -> None:
+    def __init__(self, lab: Lab, snapshot: Snapshot, console: Console, *, refreshes: bool = False) -> None:
         self._lab, self._console = lab, console
         self._declared = declared(lab)
+        self._under_way = {self._declared.up, *([self._declared.refresh] if refreshes else [])}
         self._before: tuple[CheckResult, ...] = ()
         self._asking: threading.Thread | None = None
         if snapshot.resources:
@@ -117,7 +120,7 @@ class BesideUp:
             return
         self._console.print(heading, style="bold")
         for _, finding in found:
-            for line in finding_lines([finding])[: 1 if finding.remedy == self._declared.up else 2]:
+            for line in finding_lines([finding])[: 1 if finding.remedy in self._under_way else 2]:
                 self._console.print(line)
 
 

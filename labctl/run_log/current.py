@@ -27,9 +27,9 @@ def current() -> NoLog:
 
 
 def start(verb: str, stack: str, arguments: list[str] | None = None) -> None:
-    """Have this run keep a log from now on; outside a project, or where none can be written, it goes without."""
+    """Have this run keep a log from now on; without a project, a stack, or room it goes without."""
     root = _root()
-    if root is None or "/" in stack or stack in ("", ".", ".."):
+    if root is None or "/" in stack or not _is_known(root, stack):
         return
     try:
         _Holder.log = RunLog(logs_folder(root, stack), verb)
@@ -56,6 +56,12 @@ def finish(exit_code: int) -> tuple[Path | None, OSError | None]:
         problem = log.problem
     _Holder.log, _Holder.problem = NoLog(), None
     return log.path, problem
+
+
+def _is_known(root: Path, stack: str) -> bool:
+    """Tell whether there is such a stack or environment; a name mistyped leaves no folder behind."""
+    names = [path.name for path in root.glob("Pulumi.*.yaml")]
+    return stack == NO_STACK or any(name.startswith((f"Pulumi.{stack}.", f"Pulumi.{stack}-")) for name in names)
 
 
 def _root() -> Path | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import re
 import threading
 import time
 from datetime import UTC, datetime
@@ -181,6 +182,10 @@ def _passphrases() -> list[str]:
 
 TEXT_OPTIONS: Final = ("--message", "-m")
 """Options whose value is a text that a person makes up; it is in the history, where it belongs."""
+JOINED_TEXT: Final = re.compile(r"(-[a-ln-zA-Z]*m).+")
+"""The short one with its text in the same word, alone or after flags: ``-mwhy``, ``-ymwhy``."""
+ENDS_WITH_TEXT: Final = re.compile(r"-[a-ln-zA-Z]*m")
+"""The short one last among flags: its text is the next word."""
 
 
 def _without_texts(arguments: Sequence[str]) -> list[str]:
@@ -192,7 +197,10 @@ def _without_texts(arguments: Sequence[str]) -> list[str]:
             shown.append("…")
         elif name in TEXT_OPTIONS and equals:
             shown.append(f"{name}=…")
+        elif joined := JOINED_TEXT.fullmatch(argument):
+            shown.append(f"{joined[1]}…")
         else:
             shown.append(argument)
-        follows_text = not follows_text and argument in TEXT_OPTIONS
+        ends = argument in TEXT_OPTIONS or ENDS_WITH_TEXT.fullmatch(argument) is not None
+        follows_text = not follows_text and ends
     return shown

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from rich.table import Table
@@ -29,9 +30,10 @@ class UnhealthyBackendError(LabError):
 
     exit_code = ExitCode.UNHEALTHY
 
-    def __init__(self, *, place: str, count: int, mendable: bool) -> None:
-        remedy = "; `labctl backend init --fix` puts right what is marked so" if mendable else ""
-        super().__init__(f"{place}: {count} thing(s) are not as they should be{remedy}")
+    def __init__(self, *, place: str, count: int, remedy: str | None) -> None:
+        way = f"; `{remedy}` puts right what is marked `differs`" if remedy else ""
+        many = "one thing is not as it should be" if count == 1 else f"{count} things are not as they should be"
+        super().__init__(f"{place}: {many}{way}")
 
 
 def backend_init(url: str | None, *, fix: bool, as_json: bool) -> None:
@@ -44,7 +46,7 @@ def backend_init(url: str | None, *, fix: bool, as_json: bool) -> None:
     """
     backend = _opened(url)
     prepared = init_backend(backend, fix=fix, tell=teller(error_console()))
-    _show(backend, prepared.findings, as_json=as_json, created=prepared.created)
+    _show(backend, prepared.findings, url, as_json=as_json, created=prepared.created)
 
 
 def backend_check(url: str | None, *, as_json: bool) -> None:
@@ -56,7 +58,7 @@ def backend_check(url: str | None, *, as_json: bool) -> None:
         Something is not as it should be.
     """
     backend = _opened(url)
-    _show(backend, check_backend(backend), as_json=as_json, created=False)
+    _show(backend, check_backend(backend), url, as_json=as_json, created=False)
 
 
 def _opened(url: str | None) -> Backend:
@@ -70,7 +72,7 @@ def _place(backend: Backend) -> str:
     return backend.location.place if isinstance(backend, S3Backend) else backend.url
 
 
-def _show(backend: Backend, findings: Sequence[Finding], *, as_json: bool, created: bool) -> None:
+def _show(backend: Backend, findings: Sequence[Finding], url: str | None, *, as_json: bool, created: bool) -> None:
     place = _place(backend)
     wrong = [finding for finding in findings if finding.wrong]
     if as_json:
@@ -91,4 +93,5 @@ def _show(backend: Backend, findings: Sequence[Finding], *, as_json: bool, creat
         output_console().print(table)
     if wrong:
         mendable = any(finding.verdict.value == "differs" for finding in wrong)
-        raise UnhealthyBackendError(place=place, count=len(wrong), mendable=mendable)
+        mend = f"labctl backend init --fix{'' if url is None else f' {shlex.quote(url)}'}"
+        raise UnhealthyBackendError(place=place, count=len(wrong), remedy=mend if mendable else None)

@@ -9,7 +9,7 @@ from labctl.display.comparison import comparison_json, print_comparison
 from labctl.exit_codes import ExitCode
 from labctl.lab import find_root, open_lab
 
-from .session import output_console, print_json
+from .session import error_console, output_console, print_json, teller
 
 if TYPE_CHECKING:
     from labctl.comparison.whole import Differences
@@ -19,12 +19,16 @@ __all__ = ["diff", "diff_revisions"]
 
 def diff(one: str, other: str, *, raw: bool, as_json: bool) -> ExitCode:
     """Print how two stacks differ, and return `ExitCode.CHANGES` if they do."""
-    return _tell(between_environments(open_lab(one), open_lab(other), raw=raw), as_json=as_json)
+    labs = open_lab(one), open_lab(other)
+    teller(error_console())(f"rendering {one} and {other}")
+    return _tell(between_environments(*labs, raw=raw), as_json=as_json)
 
 
 def diff_revisions(stack: str, base: str, head: str | None, *, as_json: bool) -> ExitCode:
     """Print how one stack differs between two revisions, and return `ExitCode.CHANGES` if it does."""
-    return _tell(between_revisions(find_root(), stack, base, head), as_json=as_json)
+    root = find_root()
+    teller(error_console())(f"rendering {stack} at {base} and {head or 'as the files are'}")
+    return _tell(between_revisions(root, stack, base, head), as_json=as_json)
 
 
 def _tell(found: Differences, *, as_json: bool) -> ExitCode:

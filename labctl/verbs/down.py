@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from labctl.embedded import control_plane_of, hub_of
+from labctl.embedded import control_plane_of, hub_of, tenant_hub
 from labctl.errors import LeftBehindError
 from labctl.lab import open_lab
 from labctl.tenants import require_no_tenants, resource_count, tenants_of
@@ -62,7 +62,7 @@ def _down(lab: Lab, *, wipe: bool) -> _Done:
             lab.backend().remove_stack(PROJECT, lab.stack)
             return _Done(said=f"{plane.name}: stopped and forgotten.", forgotten=True)
         # Hubs of other stacks on it would go on asking an API server that is away.
-        stopped = (*hub.stop(), *_stop_hubs_of_tenants(lab, tell), *plane.stop())
+        stopped = (*hub.stop(), *_stop_hubs_of_tenants(lab, plane, tell), *plane.stop())
     said = f"{plane.name}: stopped {', '.join(stopped) if stopped else 'nothing; it was not running'}."
     return _Done(said=said, stopped=stopped)
 
@@ -83,7 +83,8 @@ def _leave(lab: Lab, owner: str, plane: ControlPlane, hub: LocalHub, *, wipe: bo
     return _Done(said=f"{lab.stack}: forgotten; {plane.name} is as it was.", forgotten=True)
 
 
-def _stop_hubs_of_tenants(lab: Lab, tell: Progress) -> tuple[str, ...]:
+def _stop_hubs_of_tenants(lab: Lab, plane: ControlPlane, tell: Progress) -> tuple[str, ...]:
+    """Stop the tenants' hubs; their files are not judged: one that no longer fits keeps nobody from stopping."""
     return tuple(
-        f"{tenant}'s {part}" for tenant in tenants_of(lab) for part in hub_of(open_lab(tenant, lab.root), tell).stop()
+        f"{tenant}'s {part}" for tenant in tenants_of(lab) for part in tenant_hub(lab, tenant, plane, tell).stop()
     )

@@ -16,7 +16,7 @@ from labctl.hosts import UnknownHostError, jump_target
 from labctl.lab import find_root
 from labctl.secrets import opened_secrets
 from labctl.ssh import Connector, fingerprint
-from stacks.loading import load_stack_file, stack_file_path
+from stacks.loading import load_stack_file, stack_file_path, stack_names
 
 from .session import error_console, output_console, print_json
 
@@ -102,9 +102,7 @@ def _stack_file(stack: str) -> Path:
     root = find_root()
     path = stack_file_path(stack, root)
     if not path.is_file():
-        raise UnknownStackError(
-            stack=stack, known=sorted(file.name.split(".")[1] for file in root.glob("Pulumi.*.yaml"))
-        )
+        raise UnknownStackError(stack=stack, known=stack_names(root))
     return path
 
 

@@ -42,14 +42,13 @@ def described(stack: str, registry: str, root: Path) -> Bake:
     """
     from stacks.config import CLUSTER_KEY, parse_cluster  # noqa: PLC0415 - each verb pays for what it uses
     from stacks.environments import environment_of  # noqa: PLC0415
-    from stacks.loading import PlainValue, load_cluster, load_stack_file, stack_file_path  # noqa: PLC0415
+    from stacks.loading import PlainValue, load_cluster, load_stack_file, stack_file_path, stack_names  # noqa: PLC0415
     from stacks.pins import load_pins  # noqa: PLC0415
     from stacks.project import PROJECT  # noqa: PLC0415
 
     path = stack_file_path(stack, root)
     if not path.is_file():
-        known = sorted(found.name.split(".")[1] for found in root.glob("Pulumi.*.yaml"))
-        raise UnknownStackError(stack=stack, known=known)
+        raise UnknownStackError(stack=stack, known=stack_names(root))
     file = load_stack_file(path)
     value = file.config.get(f"{PROJECT}:{CLUSTER_KEY}")
     plain = value.value if isinstance(value, PlainValue) else None

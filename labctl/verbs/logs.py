@@ -11,6 +11,7 @@ from labctl.errors import LabError, UnknownStackError
 from labctl.exit_codes import ExitCode
 from labctl.lab import find_root
 from labctl.run_log import logged_runs, logs_folder
+from stacks.loading import stack_names
 
 from .session import output_console, print_json
 
@@ -40,10 +41,9 @@ def logs(stack: str, *, last: bool, path: bool, limit: int, as_json: bool) -> No
     """
     root = find_root()
     folder = logs_folder(root, stack)
-    if not folder.is_dir() and not (root / f"Pulumi.{stack}.yaml").is_file():
-        raise UnknownStackError(
-            stack=stack, known=sorted(found.name.split(".")[1] for found in root.glob("Pulumi.*.yaml"))
-        )
+    known = stack_names(root)
+    if stack not in known and ("/" in stack or not logged_runs(folder)):
+        raise UnknownStackError(stack=stack, known=known)
     runs = logged_runs(folder)
     if (last or path) and not runs:
         raise NoLogError(stack, str(folder))
@@ -53,6 +53,8 @@ def logs(stack: str, *, last: bool, path: bool, limit: int, as_json: bool) -> No
         sys.stdout.write(f"{runs[0].path}\n")
     elif last:
         sys.stdout.write(runs[0].path.read_text(encoding="utf-8", errors="replace"))
+    elif not runs:
+        output_console().print(f"no run of {stack} has left a log here yet", markup=False)
     else:
         _print(runs[:limit], stack, len(runs))
 
@@ -69,7 +71,10 @@ def _document(run: LoggedRun) -> dict[str, Plain]:
 
 
 def _print(runs: list[LoggedRun], stack: str, count: int) -> None:
-    table = Table("began (UTC)", "verb", "ended", "took", "log", title=f"{stack}: logs of runs", title_justify="left")
+    table = Table(title=f"{stack}: logs of runs", title_justify="left", box=None, pad_edge=False)
+    for name in ("began (UTC)", "verb", "ended", "took"):
+        table.add_column(name)
+    table.add_column("log", overflow="fold")  # a name that is cut names no file
     for run in runs:
         table.add_row(
             run.time.replace("T", " ").removesuffix("Z"),

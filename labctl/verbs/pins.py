@@ -75,9 +75,9 @@ def _table(paths: Sequence[str], found: Mapping[str, Mapping[str, Pin]]) -> Tabl
     """Return the table; ``≠`` marks a pin that differs, colour a pin that is not the first environment's."""
     table = Table(box=None, header_style="bold", pad_edge=False)
     table.add_column("")
-    table.add_column("pin")
+    table.add_column("pin", no_wrap=True)  # whatever the width: half a name is that of several pins
     for name in found:
-        table.add_column(name)
+        table.add_column(name, overflow="fold")
     for path in paths:
         differs = _differs(path, found)
         cells = [pins[path].version if path in pins else "-" for pins in found.values()]

@@ -8,7 +8,7 @@ import signal
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -68,15 +68,27 @@ class StoppedError(VerbError):
     exit_code = ExitCode.INTERRUPTED
 
 
+class _OwnConsole(Console):
+    """A console whose reader may go away (``| head``) and takes no run with it: what was begun is finished, unheard."""
+
+    def on_broken_pipe(self) -> None:
+        """Say nothing more, also not when the process ends and what is buffered is written."""
+        self.quiet = True
+        with suppress(OSError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self.file.fileno())
+            os.close(nowhere)
+
+
 def output_console() -> Console:
     """Return the console for results; a pipe has lines as long as it takes."""
     told = sys.stdout.isatty() or "COLUMNS" in os.environ
-    return Console(highlight=False, soft_wrap=True, width=None if told else PIPE_WIDTH)
+    return _OwnConsole(highlight=False, soft_wrap=True, width=None if told else PIPE_WIDTH)
 
 
 def error_console() -> Console:
     """Return the console for failures and progress."""
-    return Console(stderr=True, highlight=False, soft_wrap=True)
+    return _OwnConsole(stderr=True, highlight=False, soft_wrap=True)
 
 
 def teller(console: Console) -> Progress:

@@ -74,7 +74,7 @@ def _bring(lab: Lab, asked: Asked, *, refresh: bool, parallel: int, allow_destro
     ready = time.monotonic()
     with lab.open(UpdateKind.UPDATE, teller(errors), message=asked.message) as state:
         old = refreshed(lab, state.snapshot) if refresh else state.snapshot
-        health = BesideUp(lab, state.snapshot, errors)
+        health = BesideUp(lab, state.snapshot, errors, refreshes=refresh)
         planned = plan(lab, old).report
         gate = gate_for(lab, allow_destroy)
         if planned.failures:

@@ -118,3 +118,17 @@ def test_a_look_that_breaks_keeps_no_up_from_going_on(monkeypatch: pytest.Monkey
     health.tell_before(planned())
     health.tell_after(SNAPSHOT)
     assert "Traceback" not in text.getvalue()
+
+
+def test_an_up_with_a_refresh_is_not_told_to_run_an_up_with_a_refresh(monkeypatch: pytest.MonkeyPatch) -> None:
+    gone = replace(WELL, cluster=Unknown("it is gone", "labctl up --stack prod --refresh", is_down=True))
+
+    def look(*_: object) -> Fact[ClusterFacts]:
+        return gone.cluster
+
+    monkeypatch.setattr(beside_up, "cluster_facts", look)
+    for refreshes, lines in ((True, 2), (False, 3)):
+        text = io.StringIO()
+        console = Console(file=text, width=200, soft_wrap=True)
+        BesideUp(open_lab("prod", ROOT), SNAPSHOT, console, refreshes=refreshes).tell_before(planned())
+        assert len(said(text)) == lines

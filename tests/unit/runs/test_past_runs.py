@@ -257,3 +257,15 @@ def test_a_message_is_the_runs_own_or_the_revisions(tmp_path: Path, root: Path) 
 def test_how_long_ago(seconds: int, told: str) -> None:
     now = datetime(2026, 11, 20, tzinfo=UTC)
     assert age(now - timedelta(seconds=seconds), now) == told
+
+
+def test_times_and_revisions_are_whole_on_a_narrow_terminal(files: StackFiles) -> None:
+    environment = {"labctl.user": "ada", "labctl.host": "a-machine-with-a-long-name", "git.head": "1f0c2ab4" * 5}
+    run(files, state("one"), about=UpdateAbout(message="an exceptionally long reason", environment=environment))
+    text = StringIO()
+    runs = past_of(files)
+    print_history(Console(file=text, width=80), "dev", runs, count=1, now=datetime.now(UTC))
+    said = text.getvalue()
+    assert f"{runs[0].start:%Y-%m-%d %H:%M}" in said
+    assert "1f0c2ab4" in said
+    assert "…" not in said

@@ -7,9 +7,11 @@ import errno
 import json
 import os
 import re
+import shutil
 import stat
 import subprocess
 import sys
+import threading
 import traceback
 from datetime import UTC, datetime
 from pathlib import Path
@@ -264,4 +266,97 @@ def test_each_of_many_secrets_is_hidden(tmp_path: Path) -> None:
         log.started(step(f"{CANARY}-{number}"))
         log.finished(step(), 0.1, None)
     log.end(0)
+    assert CANARY not in text_of(log)
+
+
+@pytest.mark.parametrize("word", [f"-m{CANARY}", f"-ym{CANARY}"])
+def test_a_message_in_the_same_word_as_its_option_is_not_in_the_arguments(tmp_path: Path, word: str) -> None:
+    log = RunLog(tmp_path, "up")
+    log.begin(["up", word, "--yes", "-ym", CANARY, "--parallel=2"])
+    log.end(0)
+    said = text_of(log)
+    assert CANARY not in said
+    assert "m… --yes -ym … --parallel=2" in said
+
+
+def test_a_secret_with_quotes_and_umlauts_is_hidden_in_json_of_either_kind(tmp_path: Path) -> None:
+    log = RunLog(tmp_path, "up")
+    secret = f'{CANARY}"ü'
+    log.hide([secret])
+    log.line(json.dumps({"a": secret}, ensure_ascii=False))
+    log.line(json.dumps({"a": secret}))
+    log.end(0)
+    assert CANARY not in text_of(log)
+
+
+def test_a_line_waits_for_secrets_that_are_still_being_read(tmp_path: Path) -> None:
+    log = RunLog(tmp_path, "up")
+    asked, go_on = threading.Event(), threading.Event()
+
+    def slow() -> list[Inputs]:
+        asked.set()
+        assert go_on.wait(10)
+        return [{"password": Secret(CANARY)}]
+
+    log.hide_later(slow)
+    first = threading.Thread(target=log.line, args=("the first line",))
+    first.start()
+    assert asked.wait(10)
+    second = threading.Thread(target=log.line, args=(f"the server said {CANARY}",))
+    second.start()
+    second.join(0.2)  # without the wait it is written by now
+    go_on.set()
+    first.join(10)
+    second.join(10)
+    log.end(0)
+    assert "the server said [secret]" in text_of(log)
+
+
+def test_a_stack_that_there_is_not_leaves_no_folder_and_has_no_logs(
+    project: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert cli.run(["preview", "--stack", "tset"]) == 2
+    assert not (project / ".lab" / "logs" / "tset").exists()
+    for stack in ("tset", "../dev", "../../.."):
+        assert cli.run(["logs", "--stack", stack]) == 2
+        assert "stacks here: dev" in capfd.readouterr().err
+    assert cli.run(["logs", "--stack", "dev"]) == 0
+    assert "no run of dev has left a log here yet" in capfd.readouterr().out
+
+
+def test_a_copy_of_a_stack_file_is_not_told_as_the_stack_itself(
+    project: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (project / "Pulumi.dev.old.yaml").write_bytes((project / "Pulumi.dev.yaml").read_bytes())
+    assert cli.run(["preview", "--stack", "tset"]) == 2
+    assert "stacks here: dev, dev.old, next" in capfd.readouterr().err
+
+
+def test_names_of_logs_and_pins_are_whole_on_a_narrow_terminal(
+    project: Path, root: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    run_log.start("restore-everything", "dev")
+    path, _ = run_log.finish(0)
+    assert path is not None
+    assert cli.run(["logs"]) == 0
+    said = capfd.readouterr().out
+    assert "…" not in said
+    rows = [line.split() for line in said.splitlines()[2:]]
+    assert "".join(row[-1] for row in rows) == path.name
+    shutil.copytree(root / "stacks" / "pins", project / "stacks" / "pins")
+    assert cli.run(["pins"]) == 0
+    said = capfd.readouterr().out
+    assert "…" not in said
+    assert "kubernetesImages/kube-controller-manager" in said
+
+
+def test_words_of_a_program_in_a_sealed_release_stay_readable(tmp_path: Path) -> None:
+    log = RunLog(tmp_path, "up")
+    program = f"def ask(\n    status,\n    answer\n):\n    key = '{CANARY}'\n"
+    log.hide_later(lambda: [{"values": Secret({"extraFiles": program})}])
+    log.line("no answer: exit status 69")
+    log.line(f"it was key = '{CANARY}'")
+    log.end(1)
+    assert "no answer: exit status 69" in text_of(log)
     assert CANARY not in text_of(log)
