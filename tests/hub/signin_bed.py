@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import secrets
 import socket
@@ -33,6 +34,9 @@ __all__ = ["Browser", "Hub", "end", "eventually", "free_port", "plan", "running"
 
 CONTACT = "cluster@lab.example.org"
 FILES = Path(__file__).resolve().parents[2] / "components" / "hub" / "files"
+QUIET_PORTS = range(30_000, 32_768)
+"""Above those of control planes (`labctl.control_plane.ports`) and below Linux's for outgoing connections: one of those
+is somebody's connection now and then before a program that takes seconds to start listens on it."""
 START_SECONDS = 120
 """For a program to answer, on a machine that is busy."""
 CONFIGURATION = '''\
@@ -101,10 +105,16 @@ class _Section(Model):
 
 
 def free_port() -> int:
-    """Return a TCP port of loopback that nobody has."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return int(taken.getsockname()[1])
+    """Return a TCP port of loopback that nobody has, and no connection will be given before it is used."""
+    system = random.SystemRandom()
+    while True:
+        chosen = system.choice(QUIET_PORTS)
+        with socket.socket() as taken:
+            try:
+                taken.bind(("127.0.0.1", chosen))
+            except OSError:
+                continue
+        return chosen
 
 
 def eventually(is_so: Callable[[], bool], what: str, seconds: float = START_SECONDS) -> None:
